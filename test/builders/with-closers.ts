@@ -1,3 +1,5 @@
+import { afterEach } from '@jest/globals';
+
 /** What a test has opened, as functions that close it. */
 export type Closers = (() => unknown)[];
 
@@ -12,3 +14,12 @@ export const withClosers =
       for (const close of closers.toReversed()) await close();
     }
   };
+
+/** What the tests of a file or a `describe` open: closed after each test, the newest first. */
+export function closedAfterEach(): Closers {
+  const closers: Closers = [];
+  afterEach(async () => {
+    for (const close of closers.splice(0).toReversed()) await close();
+  });
+  return closers;
+}

@@ -1,19 +1,18 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { AdminServer } from '../../src/serve/admin/server.ts';
 import { fleetCommand } from '../../src/cli/fleet.ts';
 import type { SidecarState } from '../../src/sidecar/state/sidecar-state.ts';
 import { digestOf, keyOf, serving } from '../authority/feed/serving.ts';
 import type { Serving } from '../authority/feed/serving.ts';
 import { commandRun } from '../builders/command-run.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { until } from '../until.ts';
 import { openSidecar } from '../builders/sidecar-state.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const run = (...args: readonly string[]) => commandRun(fleetCommand.run, args);
 

@@ -2,14 +2,13 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { AdminServer } from '../../src/serve/admin/server.ts';
 import { healthcheckCommand } from '../../src/cli/healthcheck.ts';
 import { commandRun } from '../builders/command-run.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const run = (args: readonly string[], environment: Readonly<Record<string, string>> = {}) =>
   commandRun(healthcheckCommand.run, args, { environment });

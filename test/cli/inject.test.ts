@@ -1,13 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { injectCommand } from '../../src/cli/inject.ts';
 import { remitVersion } from '../../src/core/config/version.ts';
 import { commandRun } from '../builders/command-run.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 const made = resolve(import.meta.dirname, '../../deploy/inject');
 
 /** The command with these words, and `stdin` as its standard input. */

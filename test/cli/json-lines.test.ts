@@ -2,13 +2,12 @@ import { execFileSync, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { jsonLines } from '../../src/cli/json-lines.ts';
 import type { FileLine } from '../../src/cli/json-lines.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const TEXT = '{"a":1}\n\n{"b":"ü"}';
 const LINES: readonly FileLine[] = [

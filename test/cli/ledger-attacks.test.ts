@@ -1,7 +1,7 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { ledgerVerify } from '../../src/cli/ledger/ledger-verify.ts';
 import { appended, rangeBytes, rangeFrom } from '../../src/core/ledger/proof/compact-range.ts';
@@ -10,7 +10,7 @@ import { DRAWERS } from '../../src/core/ledger/log/segment/index-block.ts';
 import { mustOpenLog, portsAt } from '../core/ledger/log/logs.ts';
 import { allowedUse } from '../builders/ledger-record.ts';
 import { mustFind } from '../builders/must.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { independentExit } from '../verifier/independent.ts';
 import { diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from './ledgers.ts';
 
@@ -24,8 +24,7 @@ const INSTANCES = 20;
 const ANCHORED = 12;
 const SIZE = 22;
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 let honest: DiskLedger;
 let anchor: string;

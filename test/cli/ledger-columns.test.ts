@@ -1,7 +1,7 @@
 import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerEvidence } from '../../src/cli/ledger/ledger-evidence.ts';
 import { ledgerExport } from '../../src/cli/ledger/ledger-export.ts';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
@@ -14,7 +14,7 @@ import { createSegment } from '../../src/core/ledger/log/segment/segment-format.
 import { isStoreFailure } from '../../src/core/runtime/store-failure.ts';
 import { allowedUse, encoded } from '../builders/ledger-record.ts';
 import { must } from '../builders/must.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { policyLoad, policySet, source } from '../tools/evidence/demo-ledger.ts';
 import { mustOpenLog, portsAt, settingsIn } from '../core/ledger/log/logs.ts';
 import { independentExit } from '../verifier/independent.ts';
@@ -24,8 +24,7 @@ import { ran, segmentsOf, START_MS, tamper } from './ledgers.ts';
  * Issue 37, point 3: each column of each table of a segment, and each file of a ledger, changed by itself. The columns and the files are
  * listed by the program, so that a new one without a row fails. Everything is signed; no key is needed for any of it.
  */
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** Nine records in segments of three with a checkpoint; a state file handed over each use, and the text of a policy set is kept. */
 let settings: LogSettings;

@@ -1,9 +1,9 @@
 import { cpSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerVerify } from '../../src/cli/ledger/ledger-verify.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { ran, tamper } from './ledgers.ts';
 import { receivedFleet } from './received-fleet.ts';
 
@@ -11,8 +11,7 @@ import { receivedFleet } from './received-fleet.ts';
  * Issue 37, point 3: each column of the file in which an authority keeps how far it has each log, changed by itself, in the row of each log. The
  * columns are listed by the file, so that a new one without a row fails.
  */
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 let whole: Awaited<ReturnType<typeof receivedFleet>>;
 beforeAll(async () => {

@@ -1,18 +1,17 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerVerify } from '../../src/cli/ledger/ledger-verify.ts';
 import { canonicalJson } from '../../src/core/ledger/canonical-json.ts';
 import type { SegmentLog } from '../../src/core/ledger/log/log.ts';
 import { allowedUse, encoded } from '../builders/ledger-record.ts';
 import { must, mustFind } from '../builders/must.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { authority, connected, nameOf, partFrom, sidecarId, sidecarLog } from '../authority/records/receivers.ts';
 import { independentExit } from '../verifier/independent.ts';
 import { ran } from './ledgers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const written = (log: SegmentLog, bytes: Uint8Array): void => void must(log.append([{ bytes, outbox: null }], 'none'));
 const sentBy = (log: SegmentLog, decisionId: string): object => ({

@@ -1,6 +1,6 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerCheckProof } from '../../src/cli/ledger/ledger-check-proof.ts';
 import { ledgerEvidence } from '../../src/cli/ledger/ledger-evidence.ts';
 import { ledgerProve } from '../../src/cli/ledger/ledger-prove.ts';
@@ -13,7 +13,7 @@ import { recordFilesIn } from '../../src/authority/records/record-files.ts';
 import { readLog } from '../../src/core/ledger/log/log-reader.ts';
 import { recordBytesIn } from '../../src/core/ledger/proof/leaf.ts';
 import { must, mustFind } from '../builders/must.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../builders/task.ts';
 import { sidecarId } from '../authority/records/receivers.ts';
@@ -22,8 +22,7 @@ import { independentExit } from '../verifier/independent.ts';
 import { ran } from './ledgers.ts';
 import { receivedFleet } from './received-fleet.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 let whole: Awaited<ReturnType<typeof receivedFleet>>;
 beforeAll(async () => {

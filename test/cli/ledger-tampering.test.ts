@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerVerify } from '../../src/cli/ledger/ledger-verify.ts';
 import { canonicalJson } from '../../src/core/ledger/canonical-json.ts';
 import { appended, rangeBytes, rangeFrom } from '../../src/core/ledger/proof/compact-range.ts';
@@ -20,7 +20,7 @@ import { SegmentLog } from '../../src/core/ledger/log/log.ts';
 import type { LogSettings } from '../../src/core/ledger/log/log-settings.ts';
 import { isStoreFailure } from '../../src/core/runtime/store-failure.ts';
 import { mustOpenLog, portsAt } from '../core/ledger/log/logs.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { independentExit } from '../verifier/independent.ts';
 import { addUse, diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from './ledgers.ts';
 import { must } from '../builders/must.ts';
@@ -31,8 +31,7 @@ import { must } from '../builders/must.ts';
  * verdict must stay the same after it has written and signed. `ledger-attacks.test.ts` has random instances of the attacks of the threat
  * model.
  */
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const DAY_MS = 86_400_000;
 

@@ -1,22 +1,18 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { Command } from '../../src/cli/command.ts';
 import { run } from '../../src/cli/run.ts';
 import { token } from '../../src/cli/token.ts';
 import { issuerUrl } from '../authority/issuer/bench.ts';
 import { claimsOf, intentText, type RunDomain, startCommand, startRunDomain } from '../agent/run/domain.ts';
 import { commandRun } from '../builders/command-run.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => domain.close());
 let domain: RunDomain;
 beforeAll(async () => {
   domain = await startRunDomain(folder());
-});
-afterAll(async () => {
-  await domain.close();
-  remove();
 });
 
 /** Runs `remit token`, or another command, in this process. */

@@ -1,7 +1,7 @@
 // Issue 42, point 4: a receiver of signals can be tried before the night on which it is needed.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { newSigningKey } from '../../src/authority/issuer/keys/signing-key.ts';
 import type { SigningKey } from '../../src/authority/issuer/keys/signing-key.ts';
@@ -10,7 +10,7 @@ import { signalsVerify } from '../../src/cli/signals-verify.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { AdminServer } from '../../src/serve/admin/server.ts';
 import { Receiver } from '../authority/issuer/transmit/receiver.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { issuer } from '../builders/task.ts';
 import { until } from '../until.ts';
 import { ran } from './ledgers.ts';
@@ -18,7 +18,7 @@ import { ran } from './ledgers.ts';
 const EVENT = 'https://schemas.openid.net/secevent/ssf/event-type/verification';
 const AUDIENCE = 'https://siem.acme.test';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 let key: SigningKey;
 let unsigned: string | null;
 let receiver: Receiver;
@@ -65,7 +65,6 @@ afterEach(async () => {
   await admin.close();
   await receiver.close();
 });
-afterAll(remove);
 
 /** Runs the command a second after the one before. */
 const verify = (...args: readonly string[]) => {

@@ -2,10 +2,11 @@ import { execFile } from 'node:child_process';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { encoded, shopSet } from '../core/action/grpc/protobuf/shop.ts';
-import { examples, mustDeclare, scratchFolder, startDomain } from '../e2e/domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples, mustDeclare, startDomain } from '../e2e/domain.ts';
 import { startShopServer } from '../e2e/shop-server.ts';
 import type { ShopServer } from '../e2e/shop-server.ts';
 import { clientPart, describeWith, envoyPart } from '../parts.ts';
@@ -45,11 +46,13 @@ interface Called {
 }
 
 describeWith(envoyPart(), 'gRPC with retries', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    await domain?.stop();
+    server?.close();
+  });
   let server: ShopServer;
   let domain: DevDomain;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-grpcio-');
     server = await startShopServer();
     const policies = join(scratch.folder, 'policies');
     await mkdir(policies);
@@ -68,11 +71,6 @@ describeWith(envoyPart(), 'gRPC with retries', (envoy) => {
         return shipped.replace(CLUSTER, `${CLUSTER}      typed_extension_protocol_options: *http2\n`);
       },
     });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    server?.close();
-    await scratch?.remove();
   });
 
   /** Reasons of the denied uses of a task. */

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import type { McpServer } from '../../src/core/action/catalog/catalog.ts';
 import { mcpOfServer } from '../../src/core/action/catalog/mcp-of-server.ts';
@@ -8,7 +8,7 @@ import { toolChanges, toolChangeText } from '../../src/core/action/mcp/tool-chan
 import { importedMcpTools } from '../../src/tools/policy/import/mcp-tools.ts';
 import { mustCatalog } from '../builders/catalog.ts';
 import { must } from '../builders/must.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { drawn } from '../drawn.ts';
 import { clientPart, describeWith } from '../parts.ts';
 import { thoroughly } from '../thoroughly.ts';
@@ -21,9 +21,8 @@ const MUTATIONS = thoroughly(10_000, 1_000);
 /** Nothing else runs meanwhile. */
 const atOnce = async (): Promise<void> => undefined;
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const work = folder();
-afterAll(remove);
 
 /** The servers of npm and PyPI; their keys open nothing, since listing tools asks nobody. */
 const servers = (npm: string, python: string): ReadonlyMap<string, StdioServer> => {

@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { ClientCredentialsProvider } from '@modelcontextprotocol/sdk/client/auth-extensions.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { examples, scratchFolder, startDomain } from '../e2e/domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples, startDomain } from '../e2e/domain.ts';
 import { startMcpServer } from '../e2e/mcp-server.ts';
 import type { McpTestServer } from '../e2e/mcp-server.ts';
 import { fetchOverMtls } from '../e2e/mtls-fetch.ts';
@@ -55,12 +56,14 @@ when { context.requested.risk == "low" };
 
 /** The sign-in of stock MCP SDKs: the 401 of Envoy leads to the issuer, and the issuer's answer to a session. */
 describeWith(envoyPart(), 'the sign-in of an MCP SDK with client credentials', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    await domain?.stop();
+    await server?.close();
+  });
   let server: McpTestServer;
   let domain: DevDomain;
   let issuer: URL;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-sign-in-');
     server = await startMcpServer();
     const policies = join(scratch.folder, 'policies');
     await mkdir(policies);
@@ -76,11 +79,6 @@ describeWith(envoyPart(), 'the sign-in of an MCP SDK with client credentials', (
       filesServer: server.address,
       settings: { issuer: { listen: `127.0.0.1:${port}`, url: issuer.origin } },
     });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await server?.close();
-    await scratch?.remove();
   });
 
   const tasks = (): number => {

@@ -2,10 +2,11 @@ import { execFile } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { mustDeclare, scratchFolder, startDomain } from '../e2e/domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { mustDeclare, startDomain } from '../e2e/domain.ts';
 import { freePort } from '../free-port.ts';
 import { clientPart, describeWith, envoyPart, goClientPart } from '../parts.ts';
 
@@ -26,12 +27,14 @@ interface Seen {
 
 /** Programs of stock OAuth and HTTP clients at a real issuer and Envoy. They know nothing of Remit: a client id, a scope and a certificate. */
 describeWith(envoyPart(), 'stock clients', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    operator?.close();
+    await domain?.stop();
+  });
   let domain: DevDomain;
   let issuer: string;
   let operator: Agent;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-oauth-');
     const port = await freePort();
     issuer = `https://localhost:${port}`;
     domain = await startDomain(envoy, {
@@ -39,11 +42,6 @@ describeWith(envoyPart(), 'stock clients', (envoy) => {
       settings: { issuer: { listen: `127.0.0.1:${port}`, url: issuer, operators: [OPERATOR] } },
     });
     operator = new Agent(await domain.authority.svid('/ns/ops/sa/operator'), domain.authority.bundlePem);
-  });
-  afterAll(async () => {
-    operator?.close();
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const file = (name: string): string => join(scratch.folder, name);

@@ -3,14 +3,15 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { signalsVerify } from '../../src/cli/signals-verify.ts';
 import { stop } from '../../src/cli/stop/stop.ts';
 import { createAuthority, writeCredential } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { ran } from '../cli/ledgers.ts';
-import { callPayments, mustDeclare, scratchFolder, startDomain } from '../e2e/domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, mustDeclare, startDomain } from '../e2e/domain.ts';
 import { freePort } from '../free-port.ts';
 import { both, clientPart, describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
@@ -20,7 +21,10 @@ const BEARER = 'token-of-the-transmitter';
 const EVENT = 'https://schemas.openid.net/secevent';
 
 describeWith(both(envoyPart(), clientPart('mcp-python-1')), 'a receiver of signals with PyJWT', ([envoy, packages]) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    receiver?.kill();
+    await domain?.stop();
+  });
   let domain: DevDomain;
   let receiver: ChildProcess | undefined;
   let issuer = '';
@@ -29,7 +33,6 @@ describeWith(both(envoyPart(), clientPart('mcp-python-1')), 'a receiver of signa
   const at = (name: string): string => join(scratch.folder, name);
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-signals-');
     port = await freePort();
     const issuerPort = await freePort();
     issuer = `https://localhost:${issuerPort}`;
@@ -48,11 +51,6 @@ describeWith(both(envoyPart(), clientPart('mcp-python-1')), 'a receiver of signa
         },
       },
     });
-  });
-  afterAll(async () => {
-    receiver?.kill();
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const waiting = async (): Promise<string | undefined> => {

@@ -10,13 +10,14 @@ import {
 } from '@a2a-js/sdk/client';
 import { nextSteps } from '../../src/core/decision/next-step.ts';
 import { JsonRpcTransportError } from '@a2a-js/sdk/errors';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { type ReasonCode, reasons } from '../../src/core/decision/reasons.ts';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { type A2aTestServer, cardOf, messageOf, startA2aServer } from './a2a-server.ts';
-import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples, mustDeclare, startDomain } from './domain.ts';
 import { fetchOverMtls } from './mtls-fetch.ts';
 
 const HOST = 'files.acme.test';
@@ -94,7 +95,11 @@ async function begun(client: Client): Promise<string> {
 
 /** The official SDK, client and server, with a real Envoy and Remit between them. */
 describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    agent?.close();
+    await domain?.stop();
+    await server?.close();
+  });
   let server: A2aTestServer;
   let domain: DevDomain;
   let agent: Agent;
@@ -105,7 +110,6 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
   let last: Response | undefined;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-a2a-');
     server = await startA2aServer(URL_OF_AGENT);
     const policies = join(scratch.folder, 'policies');
     await writePolicies(policies);
@@ -128,13 +132,6 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
     latest = await factory.createFromUrl(AUDIENCE);
     const card = AgentCard.fromJSON(cardOf(URL_OF_AGENT));
     legacy = await factory.createFromAgentCard({ ...card, supportedInterfaces: card.supportedInterfaces.slice(1) });
-  });
-
-  afterAll(async () => {
-    agent?.close();
-    await domain?.stop();
-    await server?.close();
-    await scratch?.remove();
   });
 
   const tokenFor = async (actions: readonly string[]): Promise<string> =>

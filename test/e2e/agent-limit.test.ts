@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { Agent } from '../../src/dev/agent.ts';
 import type { AgentReply } from '../../src/dev/agent.ts';
@@ -13,7 +13,8 @@ import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { mustDeclare, startDomain } from './domain.ts';
 
 /** Few: nobody answers the check of most of them, and each of these takes the half second that Envoy waits. */
 const CALLS = 8;
@@ -63,7 +64,9 @@ const caller =
 
 for (const version of envoyVersions) {
   describeWith(envoyPart(version), `the limit of each agent, Envoy ${version} without Remit`, (binary) => {
-    let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+    const scratch = testFolder(async () => {
+      for (const end of ends.reverse()) await end();
+    });
     let authority: CertificateAuthority;
     const ends: (() => void | Promise<void>)[] = [];
 
@@ -97,12 +100,7 @@ for (const version of envoyVersions) {
       return agent;
     };
     beforeAll(async () => {
-      scratch = await scratchFolder('remit-limit-');
       authority = await createAuthority('acme.test', systemPorts);
-    });
-    afterAll(async () => {
-      for (const end of ends.reverse()) await end();
-      await scratch?.remove();
     });
 
     it('is a bucket for each certificate, and refuses in the form of denials', async () => {
@@ -160,19 +158,14 @@ for (const version of envoyVersions) {
 }
 
 describeWith(envoyPart(), 'the limit of each agent, with Remit', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-limited-');
     domain = await startDomain(envoy, {
       folder: scratch.folder,
       envoyConfig: (shipped) => fewCalls(shipped, CALLS),
     });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it('refuses no call of a neighbour, and asks Remit about no call over it', async () => {

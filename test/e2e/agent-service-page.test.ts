@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { blockOf, linesForTasks, servicePage } from '../clients/service-page.ts';
 import { freePort } from '../free-port.ts';
@@ -8,7 +8,8 @@ import { clientPackages } from '../parts/clients.ts';
 import { goClients, goClientSource } from '../parts/go-client.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { startDomain } from './domain.ts';
 import { remit } from './process.ts';
 
 /** The services of the page: language and words of their block, as the table of the page calls them. */
@@ -44,18 +45,13 @@ describe('the page of services', () => {
 });
 
 describeWith(envoyPart(), 'the services of the page without tools', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   const at = (name: string): string => join(scratch.folder, name);
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-service-');
     domain = await startDomain(envoy, { folder: scratch.folder });
     await mkdir(at('intents'));
     await writeFile(at('intents/look.yaml'), blockOf('yaml', 'look.yaml'));
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it.each([

@@ -1,10 +1,11 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { until } from '../until.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { startDomain } from './domain.ts';
 import { remit, type Running } from './process.ts';
 
 interface Made {
@@ -21,13 +22,16 @@ const read = async (base = ''): Promise<readonly unknown[]> => {
 
 // Issue 44, points 1 and 2.
 describeWith(envoyPart(), 'remit agent through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    running?.child.kill('SIGTERM');
+    await running?.exit;
+    await domain?.stop();
+  });
   let domain: DevDomain;
   let running: Running;
   let url = '';
   const at = (name: string): string => join(scratch.folder, name);
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-agent-');
     domain = await startDomain(envoy, { folder: scratch.folder });
     await mkdir(at('intents'));
     const access = 'access:\n  - resource: https://payments.acme.test\n    actions:';
@@ -53,12 +57,6 @@ describeWith(envoyPart(), 'remit agent through Envoy', (envoy) => {
     ]);
     await running.said('ready');
     url = /^REMIT_TASKS=(.*)$/m.exec(await readFile(at('agent/environment'), 'utf8'))?.[1] ?? '';
-  });
-  afterAll(async () => {
-    running?.child.kill('SIGTERM');
-    await running?.exit;
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   /** Tried again while the issuer has no time: the machine of a test may be loaded. */

@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
 import type { AgentReply } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { es256Key, jwksOf, signed } from '../builders/tokens.ts';
-import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, examples, mustDeclare, startDomain } from './domain.ts';
 
 const APPROVALS = 'spiffe://acme.test/ns/finance/sa/approvals';
 const INCIDENT_DESK = 'spiffe://acme.test/ns/ops/sa/incident-desk';
@@ -62,12 +63,14 @@ const attempts: readonly Attempt[] = [
 
 /** Issue "Mend what was found in attack", point 2: `task_context` in the agent's own request turned a 403 into a 201. */
 describeWith(envoyPart(), 'values claimed by an agent, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    for (const agent of agents.values()) agent.close();
+    await domain?.stop();
+  });
   let domain: DevDomain;
   const agents = new Map<string, Agent>();
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-attestation-');
     const { folder } = scratch;
     const policies = join(folder, 'policies');
     await mkdir(policies);
@@ -107,11 +110,6 @@ describeWith(envoyPart(), 'values claimed by an agent, through Envoy', (envoy) =
     ] as const) {
       agents.set(name, new Agent(await domain.authority.svid(path), domain.authority.bundlePem));
     }
-  });
-  afterAll(async () => {
-    for (const agent of agents.values()) agent.close();
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const agentOf = (name: string): Agent => {

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { ran } from './process.ts';
 import { Processes } from './processes.ts';
 import { SteadyCallers } from './steady-callers.ts';
@@ -25,7 +25,7 @@ const verify = (ledger: string, verifier: string, ...anchors: readonly string[])
 
 // Issue 15, point 2: there was no backup, and restoring a copy by hand revived ended tasks.
 describeWith(envoyPart(), 'a process that is backed up while it serves, lost, and restored', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => processes?.stop());
   let processes: Processes;
   let key = '';
 
@@ -49,15 +49,10 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     at(readdirSync(scratch.folder).find((name) => name.startsWith('ledger-1-until-')) ?? 'none');
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-backup-');
     await mkdir(at('backups'), { mode: 0o700 });
     processes = await Processes.start(envoy, scratch.folder, { kind: 'alone', drainSeconds: 0 });
     await processes.serve(1);
     key = verifierKey();
-  });
-  afterAll(async () => {
-    await processes?.stop();
-    await scratch?.remove();
   });
 
   it('uses the commands of its page', () => {

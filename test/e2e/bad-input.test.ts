@@ -3,13 +3,14 @@ import type { KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { calculateJwkThumbprint, exportJWK } from 'jose';
 import { Agent } from '../../src/dev/agent.ts';
 import type { AgentReply } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { mustDeclare, startDomain } from './domain.ts';
 import { base64url, es256Key, signed } from '../builders/tokens.ts';
 import type { TestKey } from '../builders/tokens.ts';
 
@@ -18,26 +19,22 @@ const ISSUER = 'https://issuer.acme.test';
 
 /** Every bad input of a caller, through a real Envoy with the shipped configuration. Each has its own reason and is never allowed. */
 describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    agent?.close();
+    await domain?.stop();
+  });
   let domain: DevDomain;
   let agent: Agent;
   let key: TestKey;
   let claims: Record<string, unknown>;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-bad-');
     domain = await startDomain(envoy, { folder: scratch.folder });
     const svid = await domain.authority.svid('/ns/agents/sa/planner');
     agent = new Agent(svid, domain.authority.bundlePem);
     key = await issuerKey(join(scratch.folder, 'signing-key.pem'));
     claims = claimsOf((await mustDeclare(agent, domain)).token);
     expect(claims['cnf']).toEqual({ 'x5t#S256': thumbprintOf(svid.certPem) });
-  });
-
-  afterAll(async () => {
-    agent?.close();
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const mint = (

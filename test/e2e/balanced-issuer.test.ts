@@ -1,13 +1,13 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { es256Key, jwksOf, signed } from '../builders/tokens.ts';
 import { describeWith, envoyPart, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
 import { dpopProof, newKey } from './dpop-proof.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { Fleet } from './fleet.ts';
 import type { AuthorityName } from './fleet.ts';
 import { ran, remit } from './process.ts';
@@ -118,14 +118,19 @@ const declaredAt = async (
 
 describeWith(envoyPart(), 'the issuers of two authorities behind a TCP balancer', (envoy) => {
   describeWith(postgresPart(), 'with a real PostgreSQL', (binaries) => {
-    let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+    const scratch = testFolder(async () => {
+      running?.child.kill('SIGTERM');
+      await running?.exit;
+      await proxy?.stop();
+      await fleet?.stop();
+      await places?.stop();
+    });
     let places: PostgresPlaces;
     let fleet: Fleet;
     let proxy: EnvoyProcess;
     let running: Running;
 
     beforeAll(async () => {
-      scratch = await scratchFolder('remit-balanced-');
       // The user of the database reads its folder.
       await chmod(scratch.folder, 0o755);
       await mkdir(join(scratch.folder, 'pg'));
@@ -144,14 +149,6 @@ describeWith(envoyPart(), 'the issuers of two authorities behind a TCP balancer'
       });
       if (!(started instanceof EnvoyProcess)) throw new Error(started.problem);
       proxy = started;
-    });
-    afterAll(async () => {
-      running?.child.kill('SIGTERM');
-      await running?.exit;
-      await proxy?.stop();
-      await fleet?.stop();
-      await places?.stop();
-      await scratch?.remove();
     });
 
     it('a proof of possession is used once at both', async () => {

@@ -13,7 +13,8 @@ import { withTimeForChecks } from '../dev/time-for-checks.ts';
 import { shapes } from './bypass-corpus.ts';
 import { readingsOf } from './bypass-reading.ts';
 import { sendRaw, startRawUpstream, type Arrived, type RawClient, type RawUpstream } from './bypass-wire.ts';
-import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples, mustDeclare, startDomain } from './domain.ts';
 
 type Settings = Readonly<Record<string, unknown>>;
 
@@ -53,13 +54,15 @@ const VAULT = `
 
 /** Whatever an attacker can write to a socket, through a real Envoy: no call reaches an upstream as another call. */
 describeWith(envoyPart(), 'bypasses through Envoy', (binary) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    await upstream?.close();
+    await domain?.stop();
+  });
   let domain: DevDomain;
   let upstream: RawUpstream;
   let token: string;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-bypass-');
     const policies = join(scratch.folder, 'policies');
     await cp(examples, policies, { recursive: true });
     const catalog = join(policies, 'actions.yaml');
@@ -70,12 +73,6 @@ describeWith(envoyPart(), 'bypasses through Envoy', (binary) => {
     domain = await startDomain(binary, { folder: scratch.folder, policies });
     upstream = await startRawUpstream();
     token = (await mustDeclare(domain.stage.planner, domain, { actions: ['payments.read'] })).token;
-  });
-
-  afterAll(async () => {
-    await upstream?.close();
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const clientOf = async (envoy: EnvoyProcess): Promise<RawClient> => ({

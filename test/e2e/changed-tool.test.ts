@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { CallToolResultSchema, type Tool } from '@modelcontextprotocol/sdk/types.js';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { CertificateAuthority } from '../../src/dev/authority.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { type ChangingServer, startChangingServer } from './changing-server.ts';
-import { examples, scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples } from './domain.ts';
 import { fetchOverMtls } from './mtls-fetch.ts';
 import { ran } from './process.ts';
 import { type FilesServer, Processes } from './processes.ts';
@@ -41,7 +42,10 @@ const tidy = toolOf('tidy', 'Tidies up.');
 const EVERY_SECONDS = 10;
 
 describeWith(envoyPart(), 'a server that changes a tool after its review', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    await client?.close();
+    await processes?.stop();
+  });
   let authority: CertificateAuthority;
   let server: ChangingServer;
   let processes: Processes;
@@ -77,7 +81,6 @@ describeWith(envoyPart(), 'a server that changes a tool after its review', (envo
   }
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-changed-');
     processes = await Processes.start(envoy, at('domain'), { kind: 'alone', files: startFiles });
     await processes.serve(1);
     const { token } = await processes.declare({ audience: AUDIENCE, actions: ['files.search', 'files.tidy'] });
@@ -93,11 +96,6 @@ describeWith(envoyPart(), 'a server that changes a tool after its review', (envo
           }),
       }),
     );
-  });
-  afterAll(async () => {
-    await client?.close();
-    await processes?.stop();
-    await scratch?.remove();
   });
 
   /** The text of a call, and the reason if it was denied. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { isStoreFailure } from '../../src/core/runtime/store-failure.ts';
@@ -9,7 +9,8 @@ import { verdictIn } from '../core/ledger/log/verified.ts';
 import { byOperator } from '../builders/task.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { mustDeclare, startDomain } from './domain.ts';
 import { mustFind } from '../builders/must.ts';
 
 const MINUTE = 60_000;
@@ -17,13 +18,12 @@ const TASK_SECONDS = 900;
 
 /** Issue 14, point 9: a wall clock that is set wrong and corrected again, while the monotonic clock goes on. */
 describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   const clock = { offMs: 0, passedMs: 0 };
   const said: string[] = [];
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-clock-');
     const ports = {
       ...systemPorts,
       nowMs: () => Date.now() + clock.offMs,
@@ -39,10 +39,6 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
   });
   afterEach(() => {
     clock.offMs = 0;
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const call = async (token: string): Promise<readonly [number, string | null]> => {

@@ -1,19 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, cpSync, globSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { ran, remit } from './process.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
-let scratch: Awaited<ReturnType<typeof scratchFolder>>;
-beforeAll(async () => {
-  scratch = await scratchFolder('remit-command-');
-});
-afterAll(() => scratch?.remove());
+const scratch = testFolder();
 
 describe('`remit --version`', () => {
   it('prints the release, and the built commit if git knows it', async () => {

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { expect, it, jest } from '@jest/globals';
 import { both, describeWith, envoyPart, postgresPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { ran, remit } from './process.ts';
 
 jest.setTimeout(600_000);
@@ -22,18 +22,13 @@ const processesIn = (folder: string): readonly string[] =>
     .filter((line) => line.includes(folder));
 
 describeWith(both(envoyPart(), postgresPart()), 'remit demo --fleet', ([envoy, postgres]) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder();
   const environment = (): Record<string, string> => ({ ENVOY_BIN: envoy, TMPDIR: scratch.folder });
   const words = ['demo', '--fleet', '--postgres', postgres];
   const expectNothingLeft = async (): Promise<void> => {
     await until(() => processesIn(scratch.folder).length === 0, { what: 'no process is left' });
     expect(readdirSync(scratch.folder)).toEqual([]);
   };
-
-  beforeAll(async () => {
-    scratch = await scratchFolder('remit-d-');
-  });
-  afterAll(() => scratch.remove());
 
   it('plays every step as expected, with what each took, prints so last, and leaves nothing behind', async () => {
     const { code, out, err } = await ran(words, environment());

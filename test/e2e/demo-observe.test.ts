@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
-import { scratch } from '../builders/scratch.ts';
+import { beforeAll, expect, it, jest } from '@jest/globals';
+import { testFolders } from '../builders/test-folders.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { ran, remit } from './process.ts';
 
 jest.setTimeout(1_200_000);
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 /** Of these commands alone: other tests run beside them. */
 const temporary = folder();
 const cache = folder();
@@ -22,7 +22,6 @@ describeWith(envoyPart(), 'remit demo --observe', (envoy) => {
   beforeAll(async () => {
     played = await ran(['demo', '--observe'], environment);
   });
-  afterAll(remove);
 
   it('goes from nothing to enforced in six commands, prints so last and ends with 0', () => {
     expect(played.out).not.toContain('NOT AS EXPECTED');

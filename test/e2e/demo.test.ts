@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { ran, remit } from './process.ts';
 
@@ -22,7 +22,7 @@ interface Span {
   }[];
 }
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 /** Of these commands alone: other tests run beside them. */
 const temporary = folder();
 const cache = folder();
@@ -57,10 +57,7 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
       OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     });
   });
-  afterAll(async () => {
-    await new Promise((done) => collector.close(done));
-    remove();
-  });
+  afterAll(() => new Promise((done) => collector.close(done)));
 
   it('plays every step as expected and prints so last', () => {
     expect(played.out).toContain('demo: 13 of 13 steps as expected\n');

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { clientFolder } from '../parts/clients.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { clientPart, describeWith, envoyPart } from '../parts.ts';
 import { ran, remit } from './process.ts';
 
@@ -19,8 +19,7 @@ const snippets = (language: string, at: string): readonly string[] =>
     name === language ? [code.replaceAll(PAGE_PORT, at)] : [],
   );
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 it('refuses an upstream that is no address, and an upstream that the catalog does not name', async () => {
   const bad = await ran(['dev', '--upstream', 'payments']);

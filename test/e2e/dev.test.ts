@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { shopSet } from '../core/action/grpc/protobuf/shop.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
 
@@ -78,19 +78,14 @@ forbid (principal, action in Remit::Action::"high", resource);
 }
 
 describeWith(envoyPart(), 'remit dev --policies', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
-  const running: Running[] = [];
-  const place = () => ({ envoy, folder: scratch.folder });
-  beforeAll(async () => {
-    scratch = await scratchFolder('remit-try-');
-  });
-  afterAll(async () => {
+  const scratch = testFolder(async () => {
     for (const { child, exit } of running) {
       child.kill('SIGINT');
       await exit;
     }
-    await scratch?.remove();
   });
+  const running: Running[] = [];
+  const place = () => ({ envoy, folder: scratch.folder });
 
   it('ends by Ctrl-C with exit code 0', async () => {
     const dev = await started([], place());

@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { CRM, SERVED, withCrm } from './crm.ts';
-import { scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { startDomain } from './domain.ts';
 import { dpopProof, newKey } from './dpop-proof.ts';
 import type { ProofOptions } from './dpop-proof.ts';
 
@@ -12,7 +13,10 @@ const AUDIENCE = 'https://payments.acme.test';
 
 /** An agent behind a hop that terminates TLS: Envoy sees the certificate of the hop, and the agent proves its own key. */
 describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    hop?.close();
+    await domain?.stop();
+  });
   let domain: DevDomain;
   let hop: Agent;
   let token = '';
@@ -60,7 +64,6 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
   const target = { method: 'GET', url: `${AUDIENCE}/v1/payments/p-1` };
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-dpop-');
     domain = await startDomain(envoy, {
       folder: scratch.folder,
       policies: await withCrm(scratch.folder),
@@ -71,11 +74,6 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
     // The issuer refuses proofs from before its start.
     await new Promise((resolve) => setTimeout(resolve, 1100));
     token = await issued(AUDIENCE, 'payments.read');
-  });
-  afterAll(async () => {
-    hop?.close();
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it('allows a call with a proof by the key of the token, for the external URL', async () => {

@@ -1,6 +1,6 @@
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
 import { runObserve } from '../../src/cli/observe.ts';
 import { writeCredential } from '../../src/dev/authority.ts';
@@ -8,7 +8,8 @@ import type { DevDomain } from '../../src/dev/domain.ts';
 import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, mustDeclare, startDomain } from './domain.ts';
 import { Processes } from './processes.ts';
 
 const OPERATOR = 'spiffe://acme.test/ns/ops/sa/desk';
@@ -18,16 +19,11 @@ const UPSTREAMS = { token: 'of-the-upstream' };
 
 /** Issue 41, point 7: an emergency, through real Envoy. */
 describeWith(envoyPart(), 'an emergency, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-emergency-');
     domain = await startDomain(envoy, { folder: scratch.folder, settings });
     await writeCredential(scratch.folder, 'desk', await domain.authority.svid('/ns/ops/sa/desk'));
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const at = (name: string): string => join(scratch.folder, name);
@@ -88,17 +84,12 @@ describeWith(envoyPart(), 'an emergency, through Envoy', (envoy) => {
 
 /** The state has the order, so it outlives the process; its end is an instant, so it outlives no minute. */
 describeWith(envoyPart(), 'an emergency while `remit serve` is restarted, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => processes?.stop());
   let processes: Processes;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-emergency-restart-');
     processes = await Processes.start(envoy, scratch.folder, { kind: 'alone' });
     await appendFile(processes.config, `enforcement: { emergency: { operators: ['${OPERATOR}'] } }\n`);
     await processes.serve(1);
-  });
-  afterAll(async () => {
-    await processes?.stop();
-    await scratch?.remove();
   });
 
   const call = async (): Promise<number> => {

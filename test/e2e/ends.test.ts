@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, mustDeclare, startDomain } from './domain.ts';
 
 const TASKS = 60;
 const CALLERS = 4;
@@ -14,15 +15,10 @@ interface Call {
 }
 
 describeWith(envoyPart(), 'the end of a task under load', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-ends-');
     domain = await startDomain(envoy, { folder: scratch.folder });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it.each(['complete', 'cancel'] as const)(

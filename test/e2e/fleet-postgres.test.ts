@@ -1,6 +1,6 @@
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { ledgerFetch } from '../../src/cli/ledger/ledger-fetch.ts';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
@@ -10,7 +10,7 @@ import { ran as ranHere } from '../cli/ledgers.ts';
 import { describeWith, envoyPart, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { Fleet, SIDECARS } from './fleet.ts';
 import type { SidecarName } from './fleet.ts';
 import { ran } from './process.ts';
@@ -34,25 +34,22 @@ const kidOf = (token: string): string =>
 
 describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars', (envoy) => {
   describeWith(postgresPart(), 'with a real PostgreSQL', (binaries) => {
-    let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+    const scratch = testFolder(async () => {
+      await fleet?.stop();
+      await places?.stop();
+    });
     let places: PostgresPlaces;
     let fleet: Fleet;
     const answers = async (name: SidecarName, token: string, answer: string): Promise<unknown> =>
       until(async () => (await fleet.call(name, token)) === answer, { what: `\`${answer}\` at ${name}` });
 
     beforeAll(async () => {
-      scratch = await scratchFolder('remit-fleet-pg-');
       // The user of the database reads its folder.
       await chmod(scratch.folder, 0o755);
       await mkdir(join(scratch.folder, 'pg'));
       places = new PostgresPlaces(binaries, join(scratch.folder, 'pg'));
       await places.start();
       fleet = await Fleet.start(envoy, join(scratch.folder, 'fleet'), { database: await places.next() });
-    });
-    afterAll(async () => {
-      await fleet?.stop();
-      await places?.stop();
-      await scratch?.remove();
     });
 
     it('use a task that was declared at one authority, and refuse it once it ended at the other', async () => {

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { ledgerEvidence } from '../../src/cli/ledger/ledger-evidence.ts';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
 import type { EvidenceReport } from '../../src/tools/evidence/report.ts';
 import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { Fleet, SIDECARS } from './fleet.ts';
 import { carelessEnvoy } from './outcome-envoy.ts';
 
@@ -16,15 +16,10 @@ interface Found {
 }
 
 describeWith(envoyPart(), 'the records of two sidecars at their authority', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => fleet?.stop());
   let fleet: Fleet;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-fleet-rec-');
     fleet = await Fleet.start(envoy, scratch.folder, { envoyConfig: carelessEnvoy });
-  });
-  afterAll(async () => {
-    await fleet?.stop();
-    await scratch?.remove();
   });
 
   const of = () => ['--config', join(fleet.folder, 'authority.yaml')];

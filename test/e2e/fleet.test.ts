@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { fleetCommand } from '../../src/cli/fleet.ts';
 import { ledgerCheckProof } from '../../src/cli/ledger/ledger-check-proof.ts';
 import { ledgerEvidence } from '../../src/cli/ledger/ledger-evidence.ts';
@@ -15,7 +15,7 @@ import { must } from '../builders/must.ts';
 import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { Fleet, LEASE_SECONDS, SIDECARS } from './fleet.ts';
 import type { SidecarName } from './fleet.ts';
 
@@ -39,7 +39,7 @@ const forbidding = (agent: string): string =>
   `@id("more") forbid (principal == Remit::Agent::"spiffe://acme.test/${agent}", action, resource);\n`;
 
 describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and their authority', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => fleet?.stop());
   let fleet: Fleet;
   /** The log of a sidecar that was killed, and whose disk is lost. */
   let killed = '';
@@ -49,12 +49,7 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     until(async () => (await fleet.call(name, token)) === '200', { what: `a use at ${name}` });
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-fleet-');
     fleet = await Fleet.start(envoy, scratch.folder);
-  });
-  afterAll(async () => {
-    await fleet?.stop();
-    await scratch?.remove();
   });
 
   it('use a task that was declared at the authority, and refuse it once it ended there', async () => {

@@ -1,10 +1,11 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { writeCredential } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { startDomain } from './domain.ts';
 import { remit, type Running } from './process.ts';
 
 /** Knows only a URL, and leaves proxies to the environment. */
@@ -56,10 +57,9 @@ curl -sS -o /dev/null -w '%{http_code} without the secret\n' "$(echo "$REMIT_FOR
 `;
 
 describeWith(envoyPart(), 'remit run --forward through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-forward-');
     domain = await startDomain(envoy, {
       folder: scratch.folder,
       settings: { issuer: { operators: ['spiffe://acme.test/ns/agents/sa/reporter'] } },
@@ -68,10 +68,6 @@ describeWith(envoyPart(), 'remit run --forward through Envoy', (envoy) => {
       join(scratch.folder, 'intent.yaml'),
       'purpose: look at a payment\naccess:\n  - resource: https://payments.acme.test\n    actions: [payments.read]\n',
     );
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const at = (name: string): string => join(scratch.folder, name);

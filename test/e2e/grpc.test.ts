@@ -1,6 +1,6 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { compressionAlgorithms, credentials, loadPackageDefinition, Metadata, status } from '@grpc/grpc-js';
 import type { ClientReadableStream, ClientWritableStream, ServiceClientConstructor, ServiceError } from '@grpc/grpc-js';
 import { forwardOptionsFrom } from '../../src/agent/forward/forward-option.ts';
@@ -18,7 +18,8 @@ import { readLog } from '../../src/core/ledger/log/log-reader.ts';
 import { timelineFrom } from '../../src/core/ledger/timeline.ts';
 import { mustFind } from '../builders/must.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples, mustDeclare, startDomain } from './domain.ts';
 import { startShopServer } from './shop-server.ts';
 import type { ShopServer } from './shop-server.ts';
 
@@ -101,7 +102,12 @@ async function writePolicies(folder: string): Promise<void> {
 
 /** A real grpc-js client and server, with a real Envoy and Remit between them. */
 describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    client?.close();
+    agent?.close();
+    await domain?.stop();
+    server?.close();
+  });
   let server: ShopServer;
   let domain: DevDomain;
   let agent: Agent;
@@ -110,7 +116,6 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
   let client: InstanceType<ServiceClientConstructor>;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-grpc-');
     server = await startShopServer();
     const policies = join(scratch.folder, 'policies');
     await writePolicies(policies);
@@ -124,14 +129,6 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
     agent = new Agent(svid, domain.authority.bundlePem);
     token = await tokenFor(['files.order', 'files.watch', 'files.upload']);
     client = connected();
-  });
-
-  afterAll(async () => {
-    client?.close();
-    agent?.close();
-    await domain?.stop();
-    server?.close();
-    await scratch?.remove();
   });
 
   function connected(options: Readonly<Record<string, unknown>> = {}): InstanceType<ServiceClientConstructor> {

@@ -1,11 +1,12 @@
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { keptPoliciesFolder } from '../../src/core/ledger/log/kept-policies.ts';
 import { segmentsOf, tamper } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, mustDeclare, startDomain } from './domain.ts';
 import { ran } from './process.ts';
 
 const tomorrow = (): string => new Date(Date.now() + 86_400_000).toISOString();
@@ -24,12 +25,11 @@ const found = async (at: string) => [
  * is needed for that. The built commands are asked.
  */
 describeWith(envoyPart(), 'a period of a ledger that somebody hides', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder();
   let key = '';
   let copies = 0;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-hidden-');
     const lines: string[] = [];
     const domain = await startDomain(envoy, { folder: scratch.folder, log: (line) => lines.push(line) });
     const { planner, thief } = domain.stage;
@@ -39,7 +39,6 @@ describeWith(envoyPart(), 'a period of a ledger that somebody hides', (envoy) =>
     await domain.stop();
     key = /verified with (\S+)/.exec(lines.join('\n'))?.[1] ?? '';
   });
-  afterAll(() => scratch?.remove());
 
   const copyOf = async (): Promise<string> => {
     copies += 1;

@@ -1,18 +1,18 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { callPayments, examples, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, examples, mustDeclare, payment, startDomain } from './domain.ts';
 import { must } from '../builders/must.ts';
 
 const PAY = payment(1);
 
 describeWith(envoyPart(), 'what a task has already done, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-history-');
     const policies = join(scratch.folder, 'policies');
     await cp(examples, policies, { recursive: true });
     const catalog = join(policies, 'actions.yaml');
@@ -24,10 +24,6 @@ describeWith(envoyPart(), 'what a task has already done, through Envoy', (envoy)
     expect(labelled).not.toBe(text);
     await writeFile(catalog, labelled);
     domain = await startDomain(envoy, { folder: scratch.folder, policies });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it('denies sending data once customer data was read, with any token of the task', async () => {

@@ -1,13 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { jtiDigestOf } from '../../src/core/token/jti-digest.ts';
 import { mustFind } from '../builders/must.ts';
 import { hello, RawClient, tlsWith, welcomed } from '../authority/feed/raw-client.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { Fleet } from './fleet.ts';
 
 const ISSUER = 'https://issuer.acme.test';
@@ -35,7 +35,10 @@ const claim = (n: number) => ({
  * of `remit serve`, and the honest one answers a real Envoy meanwhile.
  */
 describeWith(envoyPart(), 'a hostile sidecar with one SVID (issue 37, point 7)', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    for (const client of clients) client.close();
+    await fleet?.stop();
+  });
   let fleet: Fleet;
   const clients: RawClient[] = [];
   /** Clients with the SVID of one sidecar. */
@@ -62,7 +65,6 @@ describeWith(envoyPart(), 'a hostile sidecar with one SVID (issue 37, point 7)',
   };
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-hostile-');
     fleet = await Fleet.start(envoy, scratch.folder);
     const [, target = ''] =
       /authority:\/\/([\d.:]+)/.exec(await readFile(join(fleet.folder, 'remote.yaml'), 'utf8')) ?? [];
@@ -75,11 +77,6 @@ describeWith(envoyPart(), 'a hostile sidecar with one SVID (issue 37, point 7)',
       clients.push(...made);
       return made;
     };
-  });
-  afterAll(async () => {
-    for (const client of clients) client.close();
-    await fleet?.stop();
-    await scratch?.remove();
   });
 
   it('fills no memory with proofs of the future or under long names, and honest proofs are taken', async () => {

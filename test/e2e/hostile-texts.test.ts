@@ -1,11 +1,12 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
 import type { AgentCall } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, examples, mustDeclare, startDomain } from './domain.ts';
 
 const CATALOG = `servers:
   payments:
@@ -57,12 +58,14 @@ const reasonOf = (body: string): unknown => /"reason":"([\w.-]+)"/.exec(body)?.[
 
 /** Issue 37, point 1: one such call each 4 s made a quarter of the calls of another agent 503. */
 describeWith(envoyPart(), 'an agent that sends hostile texts without a token, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    attacker?.close();
+    await domain?.stop();
+  });
   let domain: DevDomain;
   let attacker: Agent;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-hostile-');
     const policies = join(scratch.folder, 'policies');
     await mkdir(join(policies, 'policies'), { recursive: true });
     for (const name of ['base.cedarschema', 'entities.cedarentities.json', 'policies/issue.cedar'])
@@ -76,12 +79,6 @@ describeWith(envoyPart(), 'an agent that sends hostile texts without a token, th
       envoyConfig: (text) => text.replace('timeout: 10s', 'timeout: 3s'),
     });
     attacker = new Agent(await domain.authority.svid('/ns/agents/sa/attacker'), domain.authority.bundlePem);
-  });
-
-  afterAll(async () => {
-    attacker?.close();
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it.each(HOSTILE)('is refused for the token, whatever its %s', async (_what, call) => {

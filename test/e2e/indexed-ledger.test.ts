@@ -1,10 +1,10 @@
 import { appendFile, cp, readdir, rename, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { both, describeWith, envoyPart } from '../parts.ts';
 import { thoroughly } from '../thoroughly.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { ran } from './process.ts';
 import { Processes } from './processes.ts';
 import { SteadyCallers } from './steady-callers.ts';
@@ -28,13 +28,12 @@ async function uses(at: string): Promise<readonly [number, string]> {
 
 /** Issue 43, point 5: `remit serve` makes the index, and `remit ledger query` finds by it. */
 describeWith(both(envoyPart(), minutesPart), 'a process that indexes its ledger', ([envoy]) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => processes?.stop());
   let processes: Processes;
   let calls = 0;
   const ledger = (): string => join(scratch.folder, 'ledger-1');
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-indexed-');
     processes = await Processes.start(envoy, scratch.folder, { kind: 'alone' });
     await appendFile(processes.config, 'ledger: { segmentMiB: 1 }\n');
     await processes.serve(1);
@@ -48,10 +47,6 @@ describeWith(both(envoyPart(), minutesPart), 'a process that indexes its ledger'
     await callers.stop();
     calls = callers.calls.length;
     expect(callers.calls.filter(({ answer }) => answer !== '200')).toEqual([]);
-  });
-  afterAll(async () => {
-    await processes?.stop();
-    await scratch?.remove();
   });
 
   it('makes the index of a closed segment within two minutes', async () => {

@@ -1,10 +1,11 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { both, describeWith, envoyPart, jaegerPart } from '../parts.ts';
 import { tagsIn, traceSearches } from '../prometheus/dashboards.ts';
 import { until } from '../until.ts';
-import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, examples, mustDeclare, startDomain } from './domain.ts';
 import { handedOn } from './handed-on.ts';
 import { startJaeger, tagOf } from './jaeger.ts';
 import type { Jaeger, JaegerSpan } from './jaeger.ts';
@@ -27,12 +28,14 @@ async function policiesWithId(folder: string): Promise<string> {
 
 /** Issue 43, point 6: "payment p-77 looks wrong" begins with a search by tag. */
 describeWith(both(envoyPart(), jaegerPart()), 'a search by argument in a real Jaeger', ([envoy, jaegerBinary]) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
+    await jaeger?.stop();
+  });
   let jaeger: Jaeger;
   const tasks = { whole: '', part: '' };
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-jaeger-argument-');
     jaeger = await startJaeger(jaegerBinary, null);
     Object.assign(process.env, { OTEL_EXPORTER_OTLP_ENDPOINT: jaeger.otlpHttp });
     const domain = await startDomain(envoy, {
@@ -54,11 +57,6 @@ describeWith(both(envoyPart(), jaegerPart()), 'a search by argument in a real Ja
     } finally {
       await domain.stop();
     }
-  });
-  afterAll(async () => {
-    delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
-    await jaeger?.stop();
-    await scratch?.remove();
   });
 
   /** The spans that a panel of the dashboard finds. */

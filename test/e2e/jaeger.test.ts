@@ -10,7 +10,8 @@ import { both, chromiumPart, describeWith, envoyPart, jaegerPart, jaegerUiPart }
 import { until } from '../until.ts';
 import { startChromium } from './chromium.ts';
 import type { Page } from './chromium.ts';
-import { mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { mustDeclare, payment, startDomain } from './domain.ts';
 import { handedOn } from './handed-on.ts';
 import { startJaeger, tagOf } from './jaeger.ts';
 import type { Jaeger, JaegerSpan } from './jaeger.ts';
@@ -30,7 +31,10 @@ type Issued = Extract<LedgerRecord, { kind: 'token' }>;
 
 /** The scenario of issue "Traces and reuse": two tasks and a part, three agents, reuse across traces and nodes. */
 describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy, jaegerBinary]) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
+    await jaeger?.stop();
+  });
   let jaeger: Jaeger;
   let checks: readonly JaegerSpan[];
   const tasks = { whole: '', part: '', stolen: '' };
@@ -38,7 +42,6 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
   const records: LedgerRecord[] = [];
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-jaeger-');
     jaeger = await startJaeger(jaegerBinary, jaegerUiPart().found);
     Object.assign(process.env, { OTEL_EXPORTER_OTLP_ENDPOINT: jaeger.otlpHttp });
     const domain = await startDomain(envoy, {
@@ -60,11 +63,6 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
       const found = await checksBy({});
       return found.length >= answers.length - 1 && found;
     });
-  });
-  afterAll(async () => {
-    delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
-    await jaeger?.stop();
-    await scratch?.remove();
   });
 
   async function play(domain: DevDomain): Promise<void> {

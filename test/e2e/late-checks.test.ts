@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, mustDeclare, startDomain } from './domain.ts';
 import { Fleet } from './fleet.ts';
 
 /** Less than a settlement waits for its authority, so that a check is over before that. */
@@ -14,18 +15,13 @@ const ENVOY_TIMEOUT = '0.24s';
 
 /** Issue 37, point 14: what a sidecar answers that cannot know yet, or in time. */
 describeWith(envoyPart(), 'a sidecar that cannot decide yet, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => fleet?.stop());
   let fleet: Fleet;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-late-');
     fleet = await Fleet.start(envoy, scratch.folder, {
       envoyConfig: (text) => text.replace(/^( +)timeout: 10s$/m, `$1timeout: ${ENVOY_TIMEOUT}`),
     });
-  });
-  afterAll(async () => {
-    await fleet?.stop();
-    await scratch?.remove();
   });
 
   const allowed = (token: string): Promise<unknown> =>
@@ -88,19 +84,14 @@ describeWith(envoyPart(), 'a sidecar that cannot decide yet, through Envoy', (en
 });
 
 describeWith(envoyPart(), 'a use that is decided too late, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-late-');
     domain = await startDomain(envoy, {
       folder: scratch.folder,
       envoyConfig: (text) => text.replace(/^( +)timeout: 10s$/m, `$1timeout: ${ENVOY_TIMEOUT}`),
     });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it('gets its budget back once the log of Envoy says that its call was not let through', async () => {

@@ -1,6 +1,6 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { intentFileFrom } from '../../src/agent/task/intent.ts';
 import { runLearn } from '../../src/cli/learn.ts';
 import { policyTestCommand } from '../../src/cli/policy/policy-test.ts';
@@ -17,7 +17,8 @@ import { describeWith, envoyPart } from '../parts.ts';
 import { Draw, fleetOf } from '../tools/learn/fleet.ts';
 import type { FleetAction, FleetAgent } from '../tools/learn/fleet.ts';
 import { ranOn } from '../tools/learn/learning.ts';
-import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, examples, mustDeclare, startDomain } from './domain.ts';
 
 const SEED = 1;
 /** Each habit so often: what comes in the last fifth of the time is judged, and three times are enough to learn. */
@@ -81,7 +82,7 @@ const agentsOf = async ({ authority }: DevDomain, of: readonly { readonly agent:
 
 // Issue 41, "It shows": from nothing to enforced, through Envoy.
 describeWith(envoyPart(), 'a fleet that is observed, learnt from and enforced, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => stop());
   let domain: DevDomain | undefined;
   let agents = new Map<string, Agent>();
   const start = async (name: string, policies: string, envoyConfig: (text: string) => string): Promise<DevDomain> => {
@@ -100,13 +101,6 @@ describeWith(envoyPart(), 'a fleet that is observed, learnt from and enforced, t
     const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
     return agent.call(domain.stage.envoyPort, { ...call, headers: { ...call.headers, ...authorization } });
   };
-  beforeAll(async () => {
-    scratch = await scratchFolder('remit-learn-');
-  });
-  afterAll(async () => {
-    await stop();
-    await scratch?.remove();
-  });
 
   it('blocks nothing while observing, lets no ended or stolen token pass, and then denies what is off task alone', async () => {
     const base = join(scratch.folder, 'p');

@@ -1,11 +1,11 @@
 // Issue 42, points 6 and 8.
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { UseRecord } from '../../src/core/ledger/record.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { Fleet, SIDECARS } from './fleet.ts';
 import type { SidecarName } from './fleet.ts';
 import { ran } from './process.ts';
@@ -25,7 +25,7 @@ const limitsOf = (calls: number): string => `limits:
 `;
 
 describeWith(envoyPart(), 'a limit over all tasks at two sidecars', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => fleet?.stop());
   let fleet: Fleet;
   let tokens: readonly string[] = [];
   /** When the race for the limit began, and how many calls it refused. */
@@ -33,13 +33,8 @@ describeWith(envoyPart(), 'a limit over all tasks at two sidecars', (envoy) => {
   let refusals = 0;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-limits-');
     fleet = await Fleet.start(envoy, scratch.folder, { limits: limitsOf(CALLS) });
     tokens = await Promise.all([1, 2, 3].map(async () => (await fleet.declare()).token));
-  });
-  afterAll(async () => {
-    await fleet?.stop();
-    await scratch?.remove();
   });
 
   const isOver = (name: SidecarName, token: string) =>

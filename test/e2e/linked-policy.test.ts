@@ -1,11 +1,12 @@
 import { appendFile, cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { callPayments, declare, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, declare, examples, mustDeclare, startDomain } from './domain.ts';
 
 /** Open resources can be read by anybody whom a link names. */
 const policies = `
@@ -39,16 +40,11 @@ async function policiesIn(folder: string): Promise<string> {
 }
 
 describeWith(envoyPart(), 'a template, its link and an attribute of a resource, through Envoy', (binary) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-linked-');
     domain = await startDomain(binary, { folder: scratch.folder, policies: await policiesIn(scratch.folder) });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it('decide, and the record names the link', async () => {

@@ -4,12 +4,13 @@ import type { IncomingMessage, Server } from 'node:http';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples, mustDeclare, startDomain } from './domain.ts';
 
 const HOST = 'files.acme.test';
 const CATALOG = `servers:
@@ -62,7 +63,12 @@ async function textOf(answer: IncomingMessage): Promise<string> {
 
 /** The shipped Envoy, with an idle limit of 4 s where no route says otherwise. */
 describeWith(envoyPart(), 'streams of MCP through the shipped Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    agent?.close();
+    await domain?.stop();
+    server?.closeAllConnections();
+    server?.close();
+  });
   let server: Server;
   let domain: DevDomain;
   let agent: Agent;
@@ -70,7 +76,6 @@ describeWith(envoyPart(), 'streams of MCP through the shipped Envoy', (envoy) =>
   let token: string;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-streams-');
     server = await startSlowServer();
     const policies = join(scratch.folder, 'policies');
     await mkdir(policies);
@@ -95,14 +100,6 @@ describeWith(envoyPart(), 'streams of MCP through the shipped Envoy', (envoy) =>
     const actions = ['files.index', 'files.plain'];
     token = (await mustDeclare(agent, domain, { actions, purpose: 'index the files', audience: `https://${HOST}` }))
       .token;
-  });
-
-  afterAll(async () => {
-    agent?.close();
-    await domain?.stop();
-    server?.closeAllConnections();
-    server?.close();
-    await scratch?.remove();
   });
 
   async function call(

@@ -1,6 +1,6 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { type Bank, startBank1, startBank2 } from '../clients/bank.ts';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
@@ -10,7 +10,8 @@ import { timelineFrom } from '../../src/core/ledger/timeline.ts';
 import { mustFind } from '../builders/must.ts';
 import { both, clientPart, describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples, mustDeclare, startDomain } from './domain.ts';
 
 const HOST = 'files.acme.test';
 const AUDIENCE = `https://${HOST}`;
@@ -166,14 +167,17 @@ const BANKS: readonly (readonly [string, (packages: string) => Promise<Bank>])[]
 
 describe.each(BANKS)('an agent before a server of the TypeScript SDK %s', (_name, startBank) => {
   describeWith(both(clientPart('mcp-bank'), envoyPart()), 'behind a real Envoy', ([packages, envoy]) => {
-    let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+    const scratch = testFolder(async () => {
+      agent?.close();
+      await domain?.stop();
+      await bank?.close();
+    });
     let bank: Bank;
     let domain: DevDomain;
     let agent: Agent;
     let token: string;
 
     beforeAll(async () => {
-      scratch = await scratchFolder('remit-carriers-');
       bank = await startBank(packages);
       const policies = join(scratch.folder, 'policies');
       await writePolicies(policies);
@@ -183,13 +187,6 @@ describe.each(BANKS)('an agent before a server of the TypeScript SDK %s', (_name
       const actions = ['bank.pay', 'bank.transfer'];
       const paid = await mustDeclare(agent, domain, { actions, purpose: 'pay', audience: AUDIENCE, constraints });
       token = paid.token;
-    });
-
-    afterAll(async () => {
-      agent?.close();
-      await domain?.stop();
-      await bank?.close();
-      await scratch?.remove();
     });
 
     const post = ({ headers, body, query = '' }: Sent) => {

@@ -1,6 +1,6 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { extractWWWAuthenticateParams } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport, StreamableHTTPError } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -14,7 +14,8 @@ import { timelineFrom } from '../../src/core/ledger/timeline.ts';
 import { mustFind } from '../builders/must.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples, mustDeclare, startDomain } from './domain.ts';
 import { fetchOverMtls } from './mtls-fetch.ts';
 import { startMcpServer } from './mcp-server.ts';
 import type { McpTestServer } from './mcp-server.ts';
@@ -60,7 +61,12 @@ when { context.args has uri && context.args.uri like "file:///private/*" };
 
 /** The official SDK, client and server, with a real Envoy and Remit between them. */
 describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    await connection?.client.close();
+    agent?.close();
+    await domain?.stop();
+    await server?.close();
+  });
   let server: McpTestServer;
   let domain: DevDomain;
   let agent: Agent;
@@ -69,7 +75,6 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
   let connection: Connection;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-mcp-');
     server = await startMcpServer();
     const policies = join(scratch.folder, 'policies');
     await writePolicies(policies);
@@ -78,14 +83,6 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     agent = new Agent(svid, domain.authority.bundlePem);
     token = await tokenFor(['files.read', 'files.delete', 'files.resource']);
     connection = await connect(token);
-  });
-
-  afterAll(async () => {
-    await connection?.client.close();
-    agent?.close();
-    await domain?.stop();
-    await server?.close();
-    await scratch?.remove();
   });
 
   const tokenFor = async (actions: readonly string[]): Promise<string> =>

@@ -1,26 +1,22 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { playStory } from '../../src/dev/story.ts';
 import { describeWith, envoyPart } from '../parts.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { callPayments, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
 
 describeWith(envoyPart(), 'GET /metrics', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   let taskId: string | null;
   let traceIds: readonly string[] = [];
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-metrics-');
     domain = await startDomain(envoy, { folder: scratch.folder });
     const played = await playStory(domain.stage, () => undefined);
     taskId = played.taskId;
     traceIds = played.steps.flatMap(({ decision }) => decision?.traceId ?? []);
     await domain.remit.flush();
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it('counts refusals of the server separately from decisions', async () => {

@@ -1,13 +1,14 @@
 import { cp, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, examples, mustDeclare, startDomain } from './domain.ts';
 import { Processes } from './processes.ts';
 import { until } from '../until.ts';
 
@@ -26,7 +27,10 @@ describeWith(
   envoyPart(),
   'entries that have ended, that contradict, and a clock that steps, through Envoy',
   (envoy) => {
-    let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+    const scratch = testFolder(async () => {
+      for (const agent of agents) agent.close();
+      await domain?.stop();
+    });
     let domain: DevDomain;
     const clock = { offMs: 0 };
     const agents: Agent[] = [];
@@ -41,7 +45,6 @@ describeWith(
     };
 
     beforeAll(async () => {
-      scratch = await scratchFolder('remit-observe-bad-');
       const policies = join(scratch.folder, 'policies');
       await cp(examples, policies, { recursive: true });
       const entries = [
@@ -54,11 +57,6 @@ describeWith(
       await writeFile(join(policies, 'enforcement.yaml'), `observe:\n${entries.join('')}`);
       const ports = { ...systemPorts, nowMs: () => Date.now() + clock.offMs };
       domain = await startDomain(envoy, { folder: scratch.folder, policies, ports });
-    });
-    afterAll(async () => {
-      for (const agent of agents) agent.close();
-      await domain?.stop();
-      await scratch?.remove();
     });
 
     it('observes by the first entry that has not ended, and enforces from its day on until the clock is set back', async () => {
@@ -112,11 +110,10 @@ describeWith(
 
 /** Issue 41, "Bad input": an authority that is away. */
 describeWith(envoyPart(), 'an observed agent at a sidecar whose authority is away, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => processes?.stop());
   let processes: Processes;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-observe-away-');
     processes = await Processes.start(envoy, scratch.folder);
     const text = `observe:\n${entry('legacy', 'planner', inDays(10))}`;
     await writeFile(join(scratch.folder, 'policies', 'enforcement.yaml'), text);
@@ -125,10 +122,6 @@ describeWith(envoyPart(), 'an observed agent at a sidecar whose authority is awa
     await writeFile(sidecar, (await readFile(sidecar, 'utf8')).replace('policies: policies', aging));
     await processes.serve('authority');
     await processes.serve(1);
-  });
-  afterAll(async () => {
-    await processes?.stop();
-    await scratch?.remove();
   });
 
   const call = async (token: string): Promise<string> => {

@@ -1,6 +1,6 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { ledgerEvidence } from '../../src/cli/ledger/ledger-evidence.ts';
 import { ledgerFetch } from '../../src/cli/ledger/ledger-fetch.ts';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
@@ -10,7 +10,7 @@ import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { Fleet } from './fleet.ts';
 import type { AuthorityName } from './fleet.ts';
 
@@ -82,11 +82,13 @@ function evidenceOf(fleet: Fleet, name: AuthorityName, received: string) {
 // Issue 41, point 4: sidecars and PostgreSQL alike.
 describeWith(envoyPart(), 'observed uses at a sidecar of authorities on a PostgreSQL', (envoy) => {
   describeWith(postgresPart(), 'with a real PostgreSQL', (binaries) => {
-    let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+    const scratch = testFolder(async () => {
+      await fleet?.stop();
+      await places?.stop();
+    });
     let places: PostgresPlaces;
     let fleet: Fleet;
     beforeAll(async () => {
-      scratch = await scratchFolder('remit-observe-pg-');
       // The user of the database reads its folder.
       await chmod(scratch.folder, 0o755);
       await mkdir(join(scratch.folder, 'pg'));
@@ -97,11 +99,6 @@ describeWith(envoyPart(), 'observed uses at a sidecar of authorities on a Postgr
       await fleet.policies.publish(2);
       const isObserved = async () => (await fleet.call('remote', 'of-the-upstream')) === '200';
       await until(isObserved, { what: 'the sidecar observes' });
-    });
-    afterAll(async () => {
-      await fleet?.stop();
-      await places?.stop();
-      await scratch?.remove();
     });
 
     it('arrive in the database as the sidecar recorded them: mode, entry, would and shape', async () => {

@@ -1,11 +1,12 @@
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, examples, mustDeclare, startDomain } from './domain.ts';
 
 const DAY_MS = 86_400_000;
 const inDays = (days: number): string => new Date(Date.now() + days * DAY_MS).toISOString().slice(0, 10);
@@ -26,15 +27,10 @@ async function policiesIn(folder: string): Promise<string> {
 
 // Issue 41, points 1, 2 and 4.
 describeWith(envoyPart(), 'an agent that is observed, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-observe-');
     domain = await startDomain(envoy, { folder: scratch.folder, policies: await policiesIn(scratch.folder) });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it('passes with a token of its upstream, but not with an ended token, and another call is denied from its day on', async () => {

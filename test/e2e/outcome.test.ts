@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { taskShow } from '../../src/cli/task/task-show.ts';
 import { Agent } from '../../src/dev/agent.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
@@ -15,7 +15,8 @@ import { envoyPart, describeWith } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { until } from '../until.ts';
 import { carelessEnvoy } from './outcome-envoy.ts';
-import { scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { startDomain } from './domain.ts';
 import { mustFind } from '../builders/must.ts';
 
 const TIMEOUT_SECONDS = 2;
@@ -44,7 +45,12 @@ async function startFiles(): Promise<{ readonly server: Server; readonly port: n
 
 for (const version of envoyVersions) {
   describeWith(envoyPart(version), `outcomes from the access log of Envoy ${version}`, (envoy) => {
-    let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+    const scratch = testFolder(async () => {
+      agent?.close();
+      await domain?.stop();
+      files?.server.closeAllConnections();
+      files?.server.close();
+    });
     let files: Awaited<ReturnType<typeof startFiles>>;
     let domain: DevDomain;
     let svid: IssuedSvid;
@@ -53,7 +59,6 @@ for (const version of envoyVersions) {
     let taskId: string;
     const log: string[] = [];
     beforeAll(async () => {
-      scratch = await scratchFolder('remit-out-');
       files = await startFiles();
       domain = await startDomain(envoy, {
         folder: scratch.folder,
@@ -65,13 +70,6 @@ for (const version of envoyVersions) {
       svid = await domain.authority.svid('/ns/agents/sa/planner');
       agent = new Agent(svid, domain.authority.bundlePem);
       ({ token, taskId } = await declareFiles());
-    });
-    afterAll(async () => {
-      agent?.close();
-      await domain?.stop();
-      files?.server.closeAllConnections();
-      files?.server.close();
-      await scratch?.remove();
     });
 
     const declareFiles = async () => {

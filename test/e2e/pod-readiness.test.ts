@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { Fleet } from './fleet.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -17,17 +17,12 @@ const MOST_RECORDS = 4_096;
 
 // In this order: all sidecars of a fleet would be in each state at once.
 describeWith(envoyPart(), 'the readiness of a sidecar in a pod (issue 38, point 3)', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => fleet?.stop());
   let fleet: Fleet;
   let token = '';
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-pod-ready-');
     fleet = await Fleet.start(envoy, scratch.folder);
     ({ token } = await fleet.declare());
-  });
-  afterAll(async () => {
-    await fleet?.stop();
-    await scratch?.remove();
   });
 
   /** The status for a probe. */

@@ -1,10 +1,11 @@
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { declare, examples, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { declare, examples, startDomain } from './domain.ts';
 import type { Declaration } from './domain.ts';
 
 const ZONE = 'Pacific/Kiritimati';
@@ -68,12 +69,11 @@ when { context.subjectAttributes has groups && context.subjectAttributes.groups.
 
 /** Issue "Day two", point 16: what policies could not express. */
 describeWith(envoyPart(), 'what policies read, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   let idpKey: CryptoKey;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-policy-terms-');
     const { folder } = scratch;
     const into = join(folder, 'policies');
     await mkdir(into);
@@ -100,10 +100,6 @@ describeWith(envoyPart(), 'what policies read, through Envoy', (envoy) => {
       attributes,
     };
     domain = await startDomain(envoy, { folder, policies: into, settings: { issuer: { subjectIssuers: [idp] } } });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const issued = async (audience: string, declaration: Declaration) => {

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { SignJWT } from 'jose';
 import { diagnosed } from '../tools/doctor/diagnosed.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { ran } from './process.ts';
 import { LEASE_SECONDS, NUMBERS, Processes } from './processes.ts';
 import type { Decided } from './processes.ts';
@@ -40,7 +40,7 @@ const moreCalls = (callers: SteadyCallers, count: number): Promise<unknown> => {
 };
 
 describeWith(envoyPart(), 'two sidecars of one authority on a Unix socket, behind one Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => processes?.stop());
   let processes: Processes;
 
   /** Status and reason of concurrent calls. */
@@ -115,17 +115,12 @@ describeWith(envoyPart(), 'two sidecars of one authority on a Unix socket, behin
   };
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-many-');
     processes = await Processes.start(envoy, scratch.folder);
     await processes.serve('authority');
     await Promise.all(NUMBERS.map((n) => processes.serve(n)));
     await warm(await processes.declare());
     // Until then ends wait for leases from before the start of the authority.
     await delay(LEASE_SECONDS * 1_000);
-  });
-  afterAll(async () => {
-    await processes?.stop();
-    await scratch?.remove();
   });
 
   it('share the calls, and all uses are read at the authority', async () => {

@@ -1,9 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import * as oauth from 'oauth4webapi';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { startDomain } from './domain.ts';
 
 const AUDIENCE = 'https://payments.acme.test';
 const ISSUER = 'https://issuer.acme.test';
@@ -19,21 +20,16 @@ const again = async <T>(work: () => Promise<T>): Promise<T> => {
 };
 
 describeWith(envoyPart(), 'nonces of DPoP proofs, through Envoy and with a stock OAuth client', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   const seen: string[] = [];
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-nonces-');
     domain = await startDomain(envoy, {
       folder: scratch.folder,
       settings: { extAuthz: { binding: 'dpop', proofNonces: 'required' } },
     });
     // The issuer refuses proofs from before its start.
     await new Promise((resolve) => setTimeout(resolve, 1_100));
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   /** `fetch` of the client over the connection of the planner, to a port of the domain. */

@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { startDomain } from './domain.ts';
 import { dpopProof, newKey } from './dpop-proof.ts';
 
 const AUDIENCE = 'https://payments.acme.test';
@@ -16,7 +17,10 @@ interface Behind {
 
 /** Issue 14, point 8: agents behind one hop that terminates TLS share its connection, but not its rate. */
 describeWith(envoyPart(), 'the rate of agents behind a hop, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    hop?.close();
+    await domain?.stop();
+  });
   let domain: DevDomain;
   let hop: Agent;
   let planner: Behind;
@@ -86,7 +90,6 @@ describeWith(envoyPart(), 'the rate of agents behind a hop, through Envoy', (env
   const allowed = Array.from({ length: PER_SECOND - 1 }, () => '200');
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-rate-');
     domain = await startDomain(envoy, {
       folder: scratch.folder,
       settings: { extAuthz: { binding: 'dpop', maxChecksPerSecondPerAgent: PER_SECOND, onBindingViolation: 'ignore' } },
@@ -95,11 +98,6 @@ describeWith(envoyPart(), 'the rate of agents behind a hop, through Envoy', (env
     // The issuer refuses proofs from before its start.
     await new Promise((resolve) => setTimeout(resolve, 1100));
     [planner, reporter] = [await declare(domain.stage.planner), await declare(domain.stage.reporter)];
-  });
-  afterAll(async () => {
-    hop?.close();
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it("is not used up by somebody who sends another agent's token without its key", async () => {

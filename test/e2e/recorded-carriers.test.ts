@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { recordBytesIn } from '../../src/core/ledger/proof/leaf.ts';
@@ -7,26 +7,23 @@ import { readLog } from '../../src/core/ledger/log/log-reader.ts';
 import { timelineFrom } from '../../src/core/ledger/timeline.ts';
 import { mustFind } from '../builders/must.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { mustDeclare, startDomain } from './domain.ts';
 
 const DIGEST = expect.stringMatching(/^[\w-]{43}$/);
 
 /** Rows HTTP 2 and 4 of the threat model. Issue 37, point 2. */
 describeWith(envoyPart(), 'the record of what the catalog does not name, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    agent?.close();
+    await domain?.stop();
+  });
   let domain: DevDomain;
   let agent: Agent;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-carried-');
     domain = await startDomain(envoy, { folder: scratch.folder });
     agent = new Agent(await domain.authority.svid('/ns/agents/sa/planner'), domain.authority.bundlePem);
-  });
-
-  afterAll(async () => {
-    agent?.close();
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it('has names and digests of query and headers, and nothing of a call that is as every client makes it', async () => {

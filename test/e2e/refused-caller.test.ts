@@ -1,28 +1,24 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, mustDeclare, startDomain } from './domain.ts';
 
 /** Issue 14: a caller of an untrusted domain was recorded without any identity. This Envoy admits that domain. */
 describeWith(envoyPart(), 'a caller of an untrusted domain, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   const stdout = { lines: [] as string[], writable: true, writableLength: 0 };
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-refused-');
     domain = await startDomain(envoy, {
       folder: scratch.folder,
       settings: { decisionLog: 'stdout' },
       stdout: { ...stdout, write: (line) => stdout.lines.push(line) },
     });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const usesOf = async (...filter: readonly string[]): Promise<readonly Record<string, unknown>[]> => {

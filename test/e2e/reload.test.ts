@@ -1,12 +1,13 @@
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { es256Key, jwksOf } from '../builders/tokens.ts';
 import { until } from '../until.ts';
-import { examples, scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples } from './domain.ts';
 import { remit } from './process.ts';
 import type { Running } from './process.ts';
 
@@ -14,12 +15,14 @@ const IAM = 'https://iam.acme.test';
 
 // Issue 15, point 3: what SIGHUP reloads, in a process whose log is JSON from the first reload on.
 describe('remit serve on SIGHUP', () => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    started?.child.kill('SIGKILL');
+    await started?.exit;
+  });
   let started: Running;
   let config: Readonly<Record<string, unknown>>;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-reload-');
     const { folder } = scratch;
     await cp(examples, join(folder, 'policies'), { recursive: true });
     const acme = await createAuthority('acme.test', systemPorts);
@@ -42,11 +45,6 @@ describe('remit serve on SIGHUP', () => {
     await write({});
     started = remit(['serve', '--config', join(folder, 'remit.yaml')]);
     await started.said('checks on');
-  });
-  afterAll(async () => {
-    started?.child.kill('SIGKILL');
-    await started?.exit;
-    await scratch?.remove();
   });
 
   const write = (change: Readonly<Record<string, unknown>>): Promise<void> =>

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { until } from '../until.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { scratchFolder } from './domain.ts';
 import { Processes, withTime } from './processes.ts';
 import { SteadyCallers } from './steady-callers.ts';
@@ -12,7 +13,7 @@ import { SteadyCallers } from './steady-callers.ts';
 
 // Issue 15, point 8: SIGTERM cut off every call, and Envoy answered 503 without a reason.
 describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => processes?.stop());
   let processes: Processes;
   let token = '';
 
@@ -22,7 +23,6 @@ describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy
   };
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-restart-');
     processes = await Processes.start(envoy, scratch.folder, {
       kind: 'alone',
       drainSeconds: 10,
@@ -36,10 +36,6 @@ describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy
     await processes.serve(1);
     ({ token } = await processes.declare());
     await until(async () => (await answer()).status === 200);
-  });
-  afterAll(async () => {
-    await processes?.stop();
-    await scratch?.remove();
   });
 
   it('says "not serving" for `drainSeconds`, and answers every call until it ends', async () => {

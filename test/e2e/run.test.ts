@@ -1,10 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { callPayments, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, startDomain } from './domain.ts';
 import { ran } from './process.ts';
 
 /** An agent that knows nothing about Remit except where its token is. */
@@ -49,20 +50,15 @@ console.log('statuses', await look(), await pay(300), await pay(200), await pay(
 `;
 
 describeWith(envoyPart(), 'remit run through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-run-');
     domain = await startDomain(envoy, { folder: scratch.folder });
     await writeFile(join(scratch.folder, 'agent.mjs'), AGENT);
     await writeFile(
       join(scratch.folder, 'intent.yaml'),
       'purpose: look at a payment\naccess:\n  - resource: https://payments.acme.test\n    actions: [payments.read]\n',
     );
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it.each([

@@ -1,28 +1,23 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { CRM, SERVED, withCrm } from './crm.ts';
-import { callPayments, declare, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, declare, mustDeclare, startDomain } from './domain.ts';
 
 const PAYMENTS = 'https://payments.acme.test';
 
 describeWith(envoyPart(), 'two servers on one host, told apart by path, through Envoy', (binary) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   let ofPayments: string;
   let ofCrm: string;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-paths-');
     domain = await startDomain(binary, { folder: scratch.folder, policies: await withCrm(scratch.folder) });
     const { planner } = domain.stage;
     ofPayments = (await mustDeclare(planner, domain, { actions: ['payments.read'] })).token;
     ofCrm = (await mustDeclare(planner, domain, { actions: ['crm.read'], audience: CRM })).token;
-  });
-
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const outcome = (token: string, path: string) => callPayments(domain.stage.planner, domain, { token, path });

@@ -1,7 +1,7 @@
 import { chmod, cp, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CreateBucketCommand, DeleteBucketCommand } from '@aws-sdk/client-s3';
-import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
@@ -10,7 +10,8 @@ import { freePorts } from '../free-port.ts';
 import { startSeaweedfs } from '../authority/records/seaweedfs.ts';
 import { describeWith, seaweedfsPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { examples, scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples } from './domain.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
 
@@ -21,14 +22,16 @@ const ended = async ({ child, exit }: Running): Promise<number | string> => {
 
 // Issue 37, point 6: an authority was ready although nothing of its sidecars could be kept, and they denied once their logs were full.
 describeWith(seaweedfsPart(), 'an authority whose bucket of records is away', (weed) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    await link.close();
+    await store.stop();
+  });
   let store: Awaited<ReturnType<typeof startSeaweedfs>>;
   let link: FaultProxy;
   let admin = 0;
   let file = '';
   let running: Running | null = null;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-records-');
     const { folder } = scratch;
     await chmod(folder, 0o755);
     await cp(examples, join(folder, 'policies'), { recursive: true });
@@ -58,11 +61,6 @@ describeWith(seaweedfsPart(), 'an authority whose bucket of records is away', (w
   afterEach(async () => {
     running?.child.kill('SIGKILL');
     await running?.exit;
-  });
-  afterAll(async () => {
-    await link.close();
-    await store.stop();
-    await scratch.remove();
   });
 
   /** Status and text of the admin server; `null` while it does not answer. */

@@ -1,11 +1,12 @@
 import { until } from '../until.ts';
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import type { ReceivedCall } from '../../src/dev/upstream.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples, mustDeclare, startDomain } from './domain.ts';
 import { must, mustFind } from '../builders/must.ts';
 
 const LIST = '{ action: payments.list, method: GET, path: /v1/payments, risk: low }';
@@ -21,22 +22,17 @@ const listWith = (exceptions: readonly string[]): string => `action: payments.li
 const exception = (what: string, until = '2999-12-31'): string => `{ ${what}, owner: team payments, until: ${until} }`;
 
 describeWith(envoyPart(), 'static secrets through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   let catalog: string;
   let shipped: string;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-secret-');
     const policies = join(scratch.folder, 'policies');
     await cp(examples, policies, { recursive: true });
     catalog = join(policies, 'actions.yaml');
     shipped = await readFile(catalog, 'utf8');
     expect(shipped).toContain(LIST);
     domain = await startDomain(envoy, { folder: scratch.folder, policies });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const withExceptions = async (...exceptions: readonly string[]): Promise<void> => {

@@ -1,11 +1,11 @@
 // Issue 42, points 1 to 3.
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { stop } from '../../src/cli/stop/stop.ts';
 import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { Fleet, SIDECARS } from './fleet.ts';
 import type { SidecarName } from './fleet.ts';
 
@@ -24,19 +24,14 @@ const asAda = (args: readonly string[], io: Parameters<Parameters<typeof ran>[0]
   stop(args, { ...io, environment: { SUDO_USER: 'ada' } });
 
 describeWith(envoyPart(), 'an agent that runs wild at two sidecars', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => fleet?.stop());
   let fleet: Fleet;
   let token = '';
   let id = '';
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-stops-');
     fleet = await Fleet.start(envoy, scratch.folder);
     ({ token } = await fleet.declare());
-  });
-  afterAll(async () => {
-    await fleet?.stop();
-    await scratch?.remove();
   });
 
   const answered = (name: SidecarName, answer: string) =>

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { writeCredential } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
@@ -8,28 +8,24 @@ import { diagnosed } from '../tools/doctor/diagnosed.ts';
 import { refusedRenewals } from '../core/identity/refused-renewals.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { declare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { declare, startDomain } from './domain.ts';
 
 const HOUR_MS = 3_600_000;
 
 /** Issue 37, point 15: a renewal that is not good now replaces nothing. */
 describeWith(envoyPart(), 'the SVID of Remit in files', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   const clock = { offMs: 0 };
   const said: string[] = [];
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-svid-');
     domain = await startDomain(envoy, {
       folder: scratch.folder,
       ports: { ...systemPorts, nowMs: () => Date.now() + clock.offMs },
       log: (line) => said.push(line),
     });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const ready = (): Promise<number> =>

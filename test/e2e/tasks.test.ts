@@ -1,6 +1,6 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash, X509Certificate } from 'node:crypto';
 import * as oauth from 'oauth4webapi';
 import { Agent } from '../../src/dev/agent.ts';
@@ -8,7 +8,8 @@ import type { AgentReply } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { es256Key, jwksOf, signed } from '../builders/tokens.ts';
-import { callPayments, declare, examples, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, declare, examples, mustDeclare, payment, startDomain } from './domain.ts';
 
 const idpKey = es256Key('idp-1');
 const IDP = 'https://idp.acme.test';
@@ -17,11 +18,10 @@ const PAY = payment(100);
 
 /** Tasks and tokens of issue "Tasks and tokens", each through a real Envoy with the shipped configuration. */
 describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-tasks-');
     const { folder } = scratch;
     await writeFile(join(folder, 'idp.json'), JSON.stringify(jwksOf(idpKey)));
     const policies = join(folder, 'policies');
@@ -58,10 +58,6 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
         },
       },
     });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const post = (

@@ -1,11 +1,12 @@
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { examples, scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples } from './domain.ts';
 import { Processes } from './processes.ts';
 
 /** The team of a server has this file of the catalog. */
@@ -36,13 +37,12 @@ async function teamFolder(folder: string): Promise<void> {
 
 /** Issue 43, point 2: a process that follows a folder in which each team has files of its own. */
 describeWith(envoyPart(), 'remit serve with a catalog and entities in several files', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => processes?.stop());
   let processes: Processes;
   let token = '';
   const at = (name: string): string => join(scratch.folder, 'policies', name);
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-teams-');
     await teamFolder(join(scratch.folder, 'policies'));
     const files = async () => {
       const server = await ToolServer.start('files');
@@ -52,10 +52,6 @@ describeWith(envoyPart(), 'remit serve with a catalog and entities in several fi
     processes = await Processes.start(envoy, join(scratch.folder, 'domain'), { kind: 'alone', files });
     await processes.serve(1);
     ({ token } = await processes.declare());
-  });
-  afterAll(async () => {
-    await processes?.stop();
-    await scratch?.remove();
   });
 
   /** Status and reason of a call that reads a payment. */

@@ -1,24 +1,20 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { twinOf } from '../core/token/twin.ts';
-import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, mustDeclare, startDomain } from './domain.ts';
 
 /** Issue 14: the twin of an ES256 token counted as another token with a first use of its own. */
 describeWith(envoyPart(), 'the twin of a token, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-twin-');
     domain = await startDomain(envoy, { folder: scratch.folder });
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it('is a reuse of the same token, linked to the previous use', async () => {

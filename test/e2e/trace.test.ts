@@ -1,6 +1,6 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { TracedCheck } from '../../src/sidecar/check/trace/traced-check.ts';
 import { explainCommand } from '../../src/cli/explain/explain.ts';
 import { traceCommand } from '../../src/cli/trace/trace.ts';
@@ -9,7 +9,8 @@ import type { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { commandRun } from '../builders/command-run.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { callPayments, examples, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, examples, mustDeclare, payment, startDomain } from './domain.ts';
 
 const SECRET = 'ghp_0123456789abcdefghijklmnopqrstuvwxyz';
 
@@ -19,23 +20,18 @@ const detail = (check: TracedCheck, of: string, name: string) =>
   stage(check, of)?.details.find(([key]) => key === name)?.[1];
 
 describeWith(envoyPart(), '`remit trace` over a real Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   let planner: Agent;
   let thief: Agent;
   let socket: string;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-trace-');
     socket = join(scratch.folder, 'admin.sock');
     // A rate that only a flood exceeds.
     const extAuthz = { maxChecksPerSecondPerAgent: 20 };
     const settings = { extAuthz, admin: { listen: '127.0.0.1:0', socket: `unix:${socket}` } };
     domain = await startDomain(envoy, { folder: scratch.folder, settings });
     ({ planner, thief } = domain.stage);
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   /** Runs the command; `act` is called once the Remit waits. */

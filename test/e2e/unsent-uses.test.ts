@@ -1,11 +1,11 @@
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { FaultProxy } from '../fault-proxy.ts';
 import { describeWith, envoyPart, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { Fleet } from './fleet.ts';
 import { ran } from './process.ts';
 
@@ -20,13 +20,16 @@ function tests(
   envoy: string,
   open: (folder: string) => Promise<{ readonly database: string | null; stop(): unknown }>,
 ) {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    await fleet?.stop();
+    await proxy?.close();
+    await state?.stop();
+  });
   let state: Awaited<ReturnType<typeof open>>;
   let fleet: Fleet;
   let proxy: FaultProxy;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-unsent-');
     // The user of the database reads its folder.
     await chmod(scratch.folder, 0o755);
     state = await open(scratch.folder);
@@ -45,12 +48,6 @@ function tests(
     });
     const { token } = await fleet.declare();
     await until(async () => (await fleet.call('remote', token)) === '200', { what: 'a use' });
-  });
-  afterAll(async () => {
-    await fleet?.stop();
-    await proxy?.close();
-    await state?.stop();
-    await scratch?.remove();
   });
 
   const answer = (token: string): Promise<string> => fleet.call('remote', token);

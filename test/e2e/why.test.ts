@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { pageCommands } from '../pages/page-commands.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
 import { remit } from './process.ts';
 import { madePayment } from './why-domain.ts';
 import type { MadePayment } from './why-domain.ts';
@@ -33,7 +33,7 @@ const asOnPage = (out: string): string =>
 
 /** Issue 43, point 6: "payment p-77 looks wrong", as the guide has it. */
 describeWith(envoyPart(), 'remit why', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => made?.domain.stop());
   let made: MadePayment;
   let place: readonly string[] = [];
   let printed = '';
@@ -41,7 +41,6 @@ describeWith(envoyPart(), 'remit why', (envoy) => {
   let key = '';
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-why-');
     made = await madePayment(envoy, {
       folder: scratch.folder,
       log: (line) => void (key = /verified with (\S+)/.exec(line)?.[1] ?? key),
@@ -57,10 +56,6 @@ describeWith(envoyPart(), 'remit why', (envoy) => {
     });
     expect([answer.code, answer.err]).toEqual([0, '']);
     printed = answer.out;
-  });
-  afterAll(async () => {
-    await made?.domain.stop();
-    await scratch?.remove();
   });
 
   it('makes the payment by an agent to which a part was delegated, and whose token was stolen', () => {

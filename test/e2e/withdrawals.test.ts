@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
@@ -8,20 +8,24 @@ import { IDP, idpJwks, introspected, RECEIVER, withdrawals } from '../builders/w
 import type { Declared, Withdrawing } from '../builders/withdrawals.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { callPayments, mustDeclare, startDomain } from './domain.ts';
 
 const SECOND_MS = 1_000;
 const HOUR_MS = 3_600_000;
 
 /** Issue 37, point 4: what an authority whose wall clock is off answers with 2xx has happened, on one SQLite file. */
 describeWith(envoyPart(), 'a request that takes rights away, through Envoy', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    at?.agent.close();
+    at?.operator.close();
+    await domain?.stop();
+  });
   let domain: DevDomain;
   let at: Withdrawing;
   const clock = { offMs: 0 };
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-withdrawals-');
     await writeFile(join(scratch.folder, 'idp.json'), JSON.stringify(idpJwks));
     domain = await startDomain(envoy, {
       folder: scratch.folder,
@@ -48,12 +52,6 @@ describeWith(envoyPart(), 'a request that takes rights away, through Envoy', (en
   });
   afterEach(() => {
     clock.offMs = 0;
-  });
-  afterAll(async () => {
-    at?.agent.close();
-    at?.operator.close();
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   /** Status and reason of a use. On a loaded machine Envoy may give up on a check. */

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { RecordShipper } from '../../src/sidecar/records/record-shipper.ts';
 import { sentBytes } from '../../src/sidecar/records/sent-records.ts';
 import { LogPages } from '../../src/core/ledger/log/log-pages.ts';
@@ -15,15 +15,14 @@ import type { Verdict } from '../../src/core/ledger/proof/verdict.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { after } from '../../src/core/runtime/timers.ts';
 import { mustFind } from '../builders/must.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { addRecords, authority, emitterRecords, nameOf, partFrom, sidecarLog } from '../authority/records/receivers.ts';
 import { FaultProxy } from '../fault-proxy.ts';
 import { freePort } from '../free-port.ts';
 import { until } from '../until.ts';
 import { appendCalls, appendServer } from './append-servers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const packed = (...leaves: readonly Uint8Array[]) => packedLeaves({ from: 0, leaves });
 

@@ -1,31 +1,26 @@
 import { generateKeyPairSync, hash, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { expect, it, jest } from '@jest/globals';
 import { calculateJwkThumbprint, decodeJwt, exportJWK, SignJWT } from 'jose';
 import { Client } from 'pg';
 import { postgresTargetFrom } from '../../src/core/config/postgres-url.ts';
 import { refreshTokenOf } from '../../src/authority/issuer/token/refresh-token.ts';
 import { connectionOf } from '../../src/authority/state/postgres/primary.ts';
 import { must, mustFind } from '../builders/must.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { withClosers, type Closers } from '../builders/with-closers.ts';
 import { both, describeWith, envoyPart, postgresPart } from '../parts.ts';
-import { PostgresPlaces } from '../postgres/places.ts';
+import { startedPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
 import { RealFleet } from './matrix/real-fleet.ts';
 
 jest.setTimeout(600_000);
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 // Issue 37, point 11: whoever has the login of the authorities, and nothing else of them.
 describeWith(both(envoyPart(), postgresPart()), 'the login of the authorities alone', ([envoy, binaries]) => {
-  const places = new PostgresPlaces(binaries, folder());
-  beforeAll(() => places.start());
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  const places = startedPlaces(binaries, folder());
 
   /** A fleet, and an attacker with the login of its authorities. */
   const attacked = async (closers: Closers) => {

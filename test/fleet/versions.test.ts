@@ -1,24 +1,21 @@
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { heldTaskOf, cardOf } from '../../src/core/fleet/card.ts';
 import { versionGap } from '../../src/core/fleet/version-gap.ts';
 import { bundleDigestOf } from '../../src/core/policy/bundle/bundle-feed.ts';
 import { noHistory } from '../../src/core/task/history.ts';
 import { endOf, hello, RawClient, welcomed } from '../authority/feed/raw-client.ts';
 import { digestOf, keyOf, serving } from '../authority/feed/serving.ts';
+import { closedAfterEach } from '../builders/with-closers.ts';
 import { must } from '../builders/must.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { isExhausted, byOperator, taskNumber, tokenNumber } from '../builders/task.ts';
 import { until } from '../until.ts';
 import { replaced, versionProxy } from './version-proxy.ts';
 import type { OtherVersion } from './version-proxy.ts';
 import { openSidecar } from '../builders/sidecar-state.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
-const closers: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+const folder = testFolders();
+const closers = closedAfterEach();
 
 /** Without what the last minor version added. */
 const older: OtherVersion = {

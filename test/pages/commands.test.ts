@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { Command } from '../../src/cli/command.ts';
 import { commandRun } from '../builders/command-run.ts';
 import { allowedUse } from '../builders/ledger-record.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../builders/task.ts';
 import { mustOpenLog, settingsIn } from '../core/ledger/log/logs.ts';
@@ -43,7 +43,7 @@ function commandsIn(page: string): readonly Written[] {
 const written = pages.flatMap(commandsIn);
 
 let commands: readonly Command[] = [];
-const { folder, remove } = scratch();
+const folder = testFolders();
 let state = '';
 
 beforeAll(async () => {
@@ -65,7 +65,6 @@ beforeAll(async () => {
   log.append([{ bytes: allowedUse(1, 1_700_000_000_000).bytes, outbox: null }], 'f'.repeat(32));
   log.close();
 });
-afterAll(remove);
 
 const isCommandObject = (value: unknown): value is Command =>
   typeof value === 'object' && value !== null && 'name' in value && 'help' in value && 'run' in value;

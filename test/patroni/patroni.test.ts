@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { RealFleet } from '../fleet/matrix/real-fleet.ts';
 import { migrate } from '../fleet/matrix/replicas.ts';
 import { seen, titleOf } from '../fleet/matrix/rows.ts';
@@ -11,7 +11,7 @@ import type { PatroniCluster } from './patroni-cluster.ts';
 
 jest.setTimeout(900_000);
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const CALLERS = 4;
 
 describeWith(patroniPart(), 'a fleet on PostgreSQL under Patroni', (parts) => {
@@ -33,7 +33,6 @@ describeWith(patroniPart(), 'a fleet on PostgreSQL under Patroni', (parts) => {
       afterAll(async () => {
         await fleet?.stop();
         await cluster?.close();
-        remove();
       });
 
       /** Callers that declare one task after another and end it; each acknowledged end by its task. */

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { startCluster, type PostgresCluster } from './cluster.ts';
 import { failover } from '../../src/dev/postgres/failover.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 describeWith(postgresPart(), 'PostgresCluster', (binaries) => {
   let cluster: PostgresCluster;
@@ -12,10 +12,7 @@ describeWith(postgresPart(), 'PostgresCluster', (binaries) => {
     cluster = await startCluster({ binaries, folder: folder() });
     await cluster.sql('CREATE TABLE kept (n int)');
   });
-  afterAll(async () => {
-    await cluster.close();
-    remove();
-  });
+  afterAll(() => cluster.close());
 
   it('replicates over TLS to two standbys, of which a commit waits for any', async () => {
     const standbys = await cluster.sql(

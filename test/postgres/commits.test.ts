@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Client } from 'pg';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { startCluster, type PostgresCluster } from './cluster.ts';
@@ -8,7 +8,7 @@ import { failover } from '../../src/dev/postgres/failover.ts';
 import { lostOf, startWriters } from './writers.ts';
 
 /** What PostgreSQL itself does, which the state on it relies on or guards against: SQL alone, on a real cluster. */
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 describeWith(postgresPart(), 'commits of PostgreSQL that wait for a standby', (binaries) => {
   let cluster: PostgresCluster;
@@ -26,10 +26,7 @@ describeWith(postgresPart(), 'commits of PostgreSQL that wait for a standby', (b
     await Promise.all(clients.map((client) => client.end()));
     await cluster.sql('SET synchronous_commit = local; TRUNCATE written');
   });
-  afterAll(async () => {
-    await cluster.close();
-    remove();
-  });
+  afterAll(() => cluster.close());
 
   const connect = async (...options: Parameters<PostgresCluster['connect']>): Promise<Client> => {
     const client = await cluster.connect(...options);

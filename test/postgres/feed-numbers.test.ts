@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Client } from 'pg';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { SUPERUSER } from '../../src/dev/postgres/database-user.ts';
 import { startPostgres, type Postgres } from './postgres.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const WRITERS = 10;
 const TRANSACTIONS = 40;
 /** Transactions do other work of some milliseconds. */
@@ -26,7 +26,6 @@ describeWith(postgresPart(), 'numbers of a feed under concurrent writers', (bina
   afterAll(async () => {
     await Promise.all(clients.map((client) => client.end()));
     await postgres.stop();
-    remove();
   });
 
   const connect = async (): Promise<Client> => {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { afterAll, beforeAll } from '@jest/globals';
 import { postgresTargetFrom } from '../../src/core/config/postgres-url.ts';
 import { migratePostgres } from '../../src/authority/state/postgres/migrate.ts';
 import { PARTS_OF_SETTLED } from '../../src/authority/state/postgres/rows/settled-parts.ts';
@@ -95,4 +96,12 @@ export class PostgresPlaces {
   #passwordFile(role: string): string {
     return join(this.#folder, `${role}.password`);
   }
+}
+
+/** The places of a `describe` or a file: started before its tests and stopped after them. */
+export function startedPlaces(binaries: string, folder: string): PostgresPlaces {
+  const places = new PostgresPlaces(binaries, folder);
+  beforeAll(() => places.start());
+  afterAll(() => places.stop());
+  return places;
 }

@@ -2,22 +2,19 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import type { ClientConfig } from 'pg';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { startPostgres } from './postgres.ts';
 import type { Postgres } from './postgres.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 describeWith(postgresPart(), 'PostgreSQL of the tests', (binaries) => {
   let postgres: Postgres;
   beforeAll(async () => {
     postgres = await startPostgres({ binaries, folder: folder() });
   });
-  afterAll(async () => {
-    await postgres.stop();
-    remove();
-  });
+  afterAll(() => postgres.stop());
 
   it('takes a password over TLS, refuses a wrong password, and refuses TCP without TLS', async () => {
     await postgres.sql("CREATE ROLE app LOGIN PASSWORD 'right'");

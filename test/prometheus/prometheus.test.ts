@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { playStory } from '../../src/dev/story.ts';
 import { both, describeWith, envoyPart, prometheusPart } from '../parts.ts';
-import { scratchFolder, startDomain } from '../e2e/domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { startDomain } from '../e2e/domain.ts';
 import { alertRules, alertsFile, dashboardQueries } from './dashboards.ts';
 import { Prometheus } from './prometheus.ts';
 
@@ -44,13 +45,15 @@ const said = (command: string, args: readonly string[], input = ''): Promise<str
   });
 
 describeWith(both(envoyPart(), prometheusPart()), 'Prometheus', ([envoy, { prometheus, promtool }]) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    await server?.stop();
+    await domain?.stop();
+  });
   let domain: DevDomain;
   let server: Prometheus;
   const traceIds: string[] = [];
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-prometheus-');
     domain = await startDomain(envoy, { folder: scratch.folder });
     const { planner, envoyPort } = domain.stage;
     server = await Prometheus.start(prometheus, { port: domain.remit.adminPort, ruleFiles: [alertsFile] });
@@ -67,11 +70,6 @@ describeWith(both(envoyPart(), prometheusPart()), 'Prometheus', ([envoy, { prome
       await domain.remit.flush();
       await server.until(`remit_tokens_issued_total == ${tokens}`);
     }
-  });
-  afterAll(async () => {
-    await server?.stop();
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   it('finds nothing against the metrics', async () => {

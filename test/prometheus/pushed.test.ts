@@ -1,8 +1,9 @@
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { examples, scratchFolder } from '../e2e/domain.ts';
+import { testFolder } from '../builders/test-folders.ts';
+import { examples } from '../e2e/domain.ts';
 import { remit } from '../e2e/process.ts';
 import type { Running } from '../e2e/process.ts';
 import { describeWith, prometheusPart } from '../parts.ts';
@@ -13,13 +14,16 @@ import { freePort } from '../free-port.ts';
 /** A port on which nobody listens. */
 
 describeWith(prometheusPart(), 'metrics pushed to a real Prometheus', ({ prometheus: binary }) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    serving?.child.kill('SIGTERM');
+    await serving?.exit;
+    await prometheus?.stop();
+  });
   let prometheus: Prometheus;
   let serving: Running;
   let adminPort = 0;
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-pushed-');
     // It scrapes nothing that is there: all it knows of Remit was pushed.
     prometheus = await Prometheus.start(binary, { port: await freePort(), ruleFiles: [] });
     adminPort = await freePort();
@@ -41,12 +45,6 @@ describeWith(prometheusPart(), 'metrics pushed to a real Prometheus', ({ prometh
       OTEL_METRIC_EXPORT_INTERVAL: '500',
     });
     await serving.said('checks on');
-  });
-  afterAll(async () => {
-    serving?.child.kill('SIGTERM');
-    await serving?.exit;
-    await prometheus?.stop();
-    await scratch?.remove();
   });
 
   it('has the names and labels of a scrape', async () => {

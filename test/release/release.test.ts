@@ -2,20 +2,19 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { refusedLicence } from '../../.ci/release/licences.ts';
 import { productionPackages } from '../../.ci/release/lock-file.ts';
 import { manifestIn } from '../../.ci/release/manifest.ts';
 import { notesProblem, releaseNotes } from '../../.ci/release/notes.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { describeWith, helmPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { copySources, root } from './sources.ts';
 
 const { version } = manifestIn(root);
 const packages = productionPackages(root);
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** Node.js and its npm by name, without anything else of this project. */
 const path = `${dirname(process.execPath)}:${process.env['PATH']}`;

@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { declaredAt, type ServiceDomain, startServiceDomain } from '../agent/service/service-domain.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { remit, type Running } from '../e2e/process.ts';
 import { root } from '../release/sources.ts';
 
@@ -19,7 +19,13 @@ const commandOf = (key: string, words: Readonly<Record<string, string>>): string
 
 // Issue 44, point 1.
 describe('the unit of a helper', () => {
-  const { folder, remove } = scratch();
+  const folder = testFolders(async () => {
+    for (const { child, exit } of running) {
+      child.kill('SIGTERM');
+      await exit;
+    }
+    await domain?.close();
+  });
   const at = folder();
   const running: Running[] = [];
   let domain: ServiceDomain;
@@ -40,14 +46,6 @@ describe('the unit of a helper', () => {
         ]),
       ].join(' '),
     };
-  });
-  afterAll(async () => {
-    for (const { child, exit } of running) {
-      child.kill('SIGTERM');
-      await exit;
-    }
-    await domain?.close();
-    remove();
   });
 
   /** As systemd starts it: what comes before, the helper, and what must have ended before the service starts. */

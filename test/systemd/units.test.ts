@@ -1,16 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
-import { scratch } from '../builders/scratch.ts';
+import { describe, expect, it } from '@jest/globals';
+import { testFolders } from '../builders/test-folders.ts';
 import { remit } from '../e2e/process.ts';
 import { both, describeWith, stracePart, systemdAnalyzePart } from '../parts.ts';
 import { root } from '../release/sources.ts';
 
 const units = join(root, 'deploy/systemd/system');
 const names = readdirSync(units).filter((name) => name.endsWith('.service'));
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const textOf = (name: string): string => readFileSync(join(units, name), 'utf8');
 

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { ledgerProve } from '../../src/cli/ledger/ledger-prove.ts';
 import { indexKey } from '../../src/core/ledger/index-key.ts';
 import { witnessKeyText } from '../../src/core/ledger/proof/note-key.ts';
@@ -9,7 +9,7 @@ import { leafHash, nodeHash } from '../../src/core/ledger/proof/merkle.ts';
 import { createSegment } from '../../src/core/ledger/log/segment/segment-format.ts';
 import { canonicalJson } from '../../src/core/ledger/canonical-json.ts';
 import { must, mustFind } from '../builders/must.ts';
-import { scratch } from '../builders/scratch.ts';
+import { testFolders } from '../builders/test-folders.ts';
 import { taskNumber } from '../builders/task.ts';
 import { cosignedNote, witnessNumber } from '../core/ledger/proof/witnesses.ts';
 import { diskLedger, ran, segmentsOf } from '../cli/ledgers.ts';
@@ -22,8 +22,7 @@ import { workedLedger, workedWitness, WORKED_AT_SECONDS } from './worked-ledger.
  * The page that tells an auditor how to write a verifier, held to the code, and the verifier in Go that was written from it. What both find in
  * ledgers that were tampered with is compared in `test/cli/ledger-columns`, `ledger-tampering` and `ledger-attacks`.
  */
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const root = resolve(import.meta.dirname, '../..');
 const page = readFileSync(join(root, 'deploy/guide/security/write-a-verifier.md'), 'utf8');

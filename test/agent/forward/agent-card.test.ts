@@ -1,16 +1,12 @@
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { beforeAll, expect, it } from '@jest/globals';
+import { testFolders } from '../../builders/test-folders.ts';
 import { type ForwarderUnderTest, startForwarder } from './upstream.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => forwarder.close());
 let forwarder: ForwarderUnderTest;
 beforeAll(async () => {
   forwarder = await startForwarder(folder());
-});
-afterAll(async () => {
-  await forwarder.close();
-  remove();
 });
 
 const PATH = '/.well-known/agent-card.json';

@@ -2,16 +2,15 @@ import { createHash, randomBytes } from 'node:crypto';
 import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { createServer, connect as connectSocket, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { testFolders } from '../../builders/test-folders.ts';
 import { bytesOf, type ForwarderUnderTest, raw, startForwarder } from './upstream.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const open: { close: () => Promise<void> | void }[] = [];
 afterEach(async () => {
   for (const one of open.splice(0)) await one.close();
 });
-afterAll(remove);
 
 const started = async (options?: Parameters<typeof startForwarder>[1]): Promise<ForwarderUnderTest> => {
   const forwarder = await startForwarder(folder(), options);

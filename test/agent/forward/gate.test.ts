@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process';
 import { chmodSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { testFolders } from '../../builders/test-folders.ts';
 import { type ForwarderUnderTest, raw, startForwarder } from './upstream.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => forwarder.close());
 let forwarder: ForwarderUnderTest;
 let asked = 0;
 beforeAll(async () => {
@@ -15,10 +15,6 @@ beforeAll(async () => {
     asked += 1;
     response.end('ok');
   });
-});
-afterAll(async () => {
-  await forwarder.close();
-  remove();
 });
 
 /** A request with these words, in which `HOST` and `SECRET` are those of the forwarder. */

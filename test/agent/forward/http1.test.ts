@@ -1,21 +1,17 @@
 import { once } from 'node:events';
 import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { issuerProblem } from '../../../src/agent/task/issuer-problem.ts';
 import { nextSteps } from '../../../src/core/decision/next-step.ts';
 import { reasons } from '../../../src/core/decision/reasons.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { answeringOk, bytesOf, credentialOf, type ForwarderUnderTest, raw, startForwarder } from './upstream.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => forwarder.close());
 let forwarder: ForwarderUnderTest;
 beforeAll(async () => {
   forwarder = await startForwarder(folder());
-});
-afterAll(async () => {
-  await forwarder.close();
-  remove();
 });
 afterEach(() => forwarder.answer(answeringOk));
 

@@ -7,19 +7,15 @@ import {
 } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { issuerProblem } from '../../../src/agent/task/issuer-problem.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { bytesOf, credentialOf, type ForwarderUnderTest, startForwarder } from './upstream.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => forwarder.close());
 let forwarder: ForwarderUnderTest;
 beforeAll(async () => {
   forwarder = await startForwarder(folder());
-});
-afterAll(async () => {
-  await forwarder.close();
-  remove();
 });
 
 type StreamHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;

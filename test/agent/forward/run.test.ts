@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../../src/core/decision/decision.ts';
 import { defaultProofRules, proofFrom } from '../../../src/core/token/proof/proof.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { byOperator } from '../../builders/task.ts';
 import { issuerUrl } from '../../authority/issuer/bench.ts';
 import {
@@ -21,7 +21,11 @@ import {
   startRunDomain,
 } from '../run/domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(async () => {
+  upstream.closeAllConnections();
+  upstream.close();
+  await domain.close();
+});
 const PAYMENTS = 'https://payments.acme.test';
 const FILES = 'https://files.acme.test';
 let domain: RunDomain;
@@ -61,12 +65,6 @@ beforeAll(async () => {
     },
   );
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
-});
-afterAll(async () => {
-  upstream.closeAllConnections();
-  upstream.close();
-  await domain.close();
-  remove();
 });
 
 const intentOf = (text: string): string => {

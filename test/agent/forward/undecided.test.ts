@@ -1,13 +1,13 @@
 import { request as requestHttp, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { DenialStyle } from '../../../src/core/action/denial-style.ts';
 import { issuerProblem } from '../../../src/agent/task/issuer-problem.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { bytesOf, type ForwarderUnderTest, startForwarder } from './upstream.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => forwarder.close());
 let forwarder: ForwarderUnderTest;
 /** How the upstream answers denied calls. */
 let denials: DenialStyle | null = null;
@@ -16,10 +16,6 @@ beforeAll(async () => {
 });
 afterEach(() => {
   denials = null;
-});
-afterAll(async () => {
-  await forwarder.close();
-  remove();
 });
 
 const MARKED = { 'x-remit-decision': 'deny;reason=envoy.no-decision', 'retry-after': '0' };

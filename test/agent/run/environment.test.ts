@@ -2,16 +2,19 @@ import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { causeOf } from '../../../src/core/task/cause.ts';
 import { issuerUrl } from '../../authority/issuer/bench.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { intentText, type RunDomain, startCommand, startRunDomain } from './domain.ts';
 import type { Ended } from './domain.ts';
 
 // Each run starts two or three processes.
 
-const { folder, remove } = scratch();
+const folder = testFolders(async () => {
+  proxy.closeAllConnections();
+  await Promise.all([new Promise((resolve) => void proxy.close(resolve)), domain.close()]);
+});
 let domain: RunDomain;
 let proxy: Server;
 /** What the proxy was sent: request lines and headers. */
@@ -31,11 +34,6 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   seen = [];
-});
-afterAll(async () => {
-  proxy.closeAllConnections();
-  await Promise.all([new Promise((resolve) => void proxy.close(resolve)), domain.close()]);
-  remove();
 });
 
 const run = (

@@ -1,12 +1,15 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { entryOf, WorkloadApiServer } from '../../core/identity/workload-api-server.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { claimsOf, comesTrue, type RunDomain, startCommand, startRunDomain } from './domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(async () => {
+  api.close();
+  await domain.close();
+});
 let domain: RunDomain;
 let api: WorkloadApiServer;
 let address: string;
@@ -15,11 +18,6 @@ beforeAll(async () => {
   domain = await startRunDomain(at);
   address = `unix:${join(at, 'api.sock')}`;
   ({ server: api } = await WorkloadApiServer.start(address));
-});
-afterAll(async () => {
-  api.close();
-  await domain.close();
-  remove();
 });
 
 /** Makes the Workload API return a new SVID of the workload. */

@@ -1,12 +1,12 @@
 import { type AddressInfo, connect, createServer } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { startIdp } from '../../authority/issuer/idp.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { until } from '../../until.ts';
 import { comesTrue } from '../run/domain.ts';
 import { seenAt, type ServiceDomain, type StartedHelper, startServiceDomain } from './service-domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => domain.close());
 const idp = startIdp();
 let domain: ServiceDomain;
 let helper: StartedHelper;
@@ -14,10 +14,6 @@ beforeAll(async () => {
   const { subjectIssuers, subjectKeys } = idp;
   domain = await startServiceDomain(folder(), { change: { subjectKeys, settings: { subjectIssuers } } });
   helper = await domain.helper();
-});
-afterAll(async () => {
-  await domain.close();
-  remove();
 });
 
 // Issue 44, point 1.

@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { testFolders } from '../../builders/test-folders.ts';
 import { raw } from '../forward/upstream.ts';
 import { type Declared, seenAt, type ServiceDomain, type StartedHelper, startServiceDomain } from './service-domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => domain.close());
 let domain: ServiceDomain;
 let helper: StartedHelper;
 let [alice, bob]: readonly [Declared, Declared] | readonly never[] = [];
@@ -11,10 +11,6 @@ beforeAll(async () => {
   domain = await startServiceDomain(folder());
   helper = await domain.helper();
   [alice, bob] = [await helper.declare({ intent: 'both.yaml' }), await helper.declare({ intent: 'both.yaml' })];
-});
-afterAll(async () => {
-  await domain.close();
-  remove();
 });
 
 let asked = 0;

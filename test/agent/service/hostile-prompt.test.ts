@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { beforeAll, expect, it } from '@jest/globals';
+import { testFolders } from '../../builders/test-folders.ts';
 import {
   type Declared,
   type SeenCall,
@@ -17,7 +17,11 @@ interface Fetched {
   readonly init?: RequestInit;
 }
 
-const { folder, remove } = scratch();
+const folder = testFolders(async () => {
+  service?.close();
+  service?.closeAllConnections();
+  await domain?.close();
+});
 let domain: ServiceDomain;
 let helper: StartedHelper;
 let service: Server;
@@ -58,12 +62,6 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve));
   alice = await helper.declare();
   sessionOfAlice = (await fetch(alice.forward['tools'] ?? '')).headers.get('mcp-session-id') ?? '';
-});
-afterAll(async () => {
-  service?.close();
-  service?.closeAllConnections();
-  await domain?.close();
-  remove();
 });
 
 /** What a user was told. */

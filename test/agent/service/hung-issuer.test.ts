@@ -1,24 +1,22 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { until } from '../../until.ts';
 import { comesTrue } from '../run/domain.ts';
 import { type ServiceDomain, type StartedHelper, startServiceDomain } from './service-domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(async () => {
+  await domain.close();
+  for (const proxy of proxies) proxy.close();
+});
 let domain: ServiceDomain;
 beforeAll(async () => {
   domain = await startServiceDomain(folder());
 });
 const proxies: Server[] = [];
-afterAll(async () => {
-  await domain.close();
-  for (const proxy of proxies) proxy.close();
-  remove();
-});
 
 /** New tasks and ends that a helper asks for at once. */
 const [NEW_AT_ONCE, ENDS_AT_ONCE] = [12, 8];

@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process';
 import { cp, mkdtemp, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { mapSeveral } from '../../../src/core/runtime/collections/map-several.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { clientPart, describeWith } from '../../parts.ts';
 import type { ClientName } from '../../parts/clients.ts';
 import { thoroughly } from '../../thoroughly.ts';
@@ -23,18 +23,16 @@ const CLIENTS: readonly (readonly [title: string, packages: ClientName, program:
 // Issue 44, point 2: clients of MCP 1.x send every call under the context that opened the session.
 describe.each(CLIENTS)('users of a service in one process, with %s', (_title, packages, program) => {
   describeWith(clientPart(packages), `${packages} in \`remit agent\``, (at) => {
-    const { folder, remove } = scratch();
+    const folder = testFolders(async () => {
+      await upstream.close();
+      await domain.close();
+    });
     let domain: ServiceDomain;
     let upstream: ToolsUpstream;
     beforeAll(async () => {
       domain = await startServiceDomain(folder());
       upstream = toolsUpstream(domain.connectionOf);
       domain.answer(upstream.handler);
-    });
-    afterAll(async () => {
-      await upstream.close();
-      await domain.close();
-      remove();
     });
 
     /** The command of the program, beside its packages. */

@@ -1,15 +1,18 @@
 import { connect, type ClientHttp2Session } from 'node:http2';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { mapSeveral } from '../../../src/core/runtime/collections/map-several.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { until } from '../../until.ts';
 import { thoroughly } from '../../thoroughly.ts';
 import { type Declared, type ServiceDomain, type StartedHelper, startServiceDomain } from './service-domain.ts';
 import { type ToolsUpstream, toolsUpstream } from './tools-upstream.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(async () => {
+  await upstream.close();
+  await domain.close();
+});
 let domain: ServiceDomain;
 let helper: StartedHelper;
 let upstream: ToolsUpstream;
@@ -18,11 +21,6 @@ beforeAll(async () => {
   helper = await domain.helper({ bounds: { maxTasks: 1_000, maxTasksPerUser: 1_000, idleSeconds: 600 } });
   upstream = toolsUpstream(domain.connectionOf);
   domain.answer(upstream.handler);
-});
-afterAll(async () => {
-  await upstream.close();
-  await domain.close();
-  remove();
 });
 
 const USERS = thoroughly(200, 50);

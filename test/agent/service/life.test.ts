@@ -4,20 +4,16 @@ import { request as httpRequest } from 'node:http';
 import { connect as connectHttp2, type Http2Session } from 'node:http2';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { testFolders } from '../../builders/test-folders.ts';
 import { until } from '../../until.ts';
 import { comesTrue, startCommand, type Started } from '../run/domain.ts';
 import { declaredAt, seenAt, type ServiceDomain, startServiceDomain } from './service-domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => domain.close());
 let domain: ServiceDomain;
 beforeAll(async () => {
   domain = await startServiceDomain(folder());
-});
-afterAll(async () => {
-  await domain.close();
-  remove();
 });
 
 const isCancelled = (task: string): Promise<boolean> => comesTrue(() => domain.run.stateOf(task) === 'cancelled');

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { mapSeveral } from '../../../src/core/runtime/collections/map-several.ts';
 import { SERVING_ALLOCATOR, SERVING_FLAGS } from '../../../src/core/runtime/system/v8-flags.ts';
 import { remit } from '../../e2e/process.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { thoroughly } from '../../thoroughly.ts';
 import { until } from '../../until.ts';
 import { declaredAt, seenAt, type ServiceDomain, startServiceDomain } from './service-domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => domain.close());
 const TASKS = thoroughly(5_000, 300);
 /** With what V8 has not collected yet. Fewer tasks have the same bound: how much a process has at its start is not what this tries. */
 const MOST_MIB = 256;
@@ -19,10 +19,6 @@ let domain: ServiceDomain;
 beforeAll(async () => {
   const limits = { requestsPerSecondPerClient: 100_000, withdrawalsPerSecondPerClient: 100_000 };
   domain = await startServiceDomain(folder(), { tokenSeconds: 900, change: { limits } });
-});
-afterAll(async () => {
-  await domain.close();
-  remove();
 });
 
 /** Resident memory of a process, in MiB. */

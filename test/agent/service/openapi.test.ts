@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { Ajv, type ValidateFunction } from 'ajv';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { taskRequestFrom } from '../../../src/agent/service/task-request.ts';
 import { isProblem } from '../../../src/core/runtime/problem.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { type ServiceDomain, type StartedHelper, startServiceDomain } from './service-domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => domain.close());
 const openApi = JSON.parse(readFileSync('deploy/schemas/tasks.openapi.json', 'utf8')) as {
   readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly components: { readonly schemas: Readonly<Record<string, object>> };
@@ -20,10 +20,6 @@ let helper: StartedHelper;
 beforeAll(async () => {
   domain = await startServiceDomain(folder());
   helper = await domain.helper();
-});
-afterAll(async () => {
-  await domain.close();
-  remove();
 });
 
 const answered = async (url: string, init: RequestInit = {}): Promise<readonly [number, unknown]> => {

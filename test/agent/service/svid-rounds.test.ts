@@ -1,22 +1,20 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { OwnSvid } from '../../../src/agent/run/own-svid.ts';
 import { SvidRounds } from '../../../src/agent/service/svid-rounds.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { until } from '../../until.ts';
 import { type RunDomain, startRunDomain } from '../run/domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(async () => {
+  svid.close();
+  await domain.close();
+});
 let domain: RunDomain;
 let svid: OwnSvid;
 beforeAll(async () => {
   domain = await startRunDomain(folder());
   svid = await OwnSvid.open(domain.place.svid, systemPorts);
-});
-afterAll(async () => {
-  svid.close();
-  await domain.close();
-  remove();
 });
 
 // Issue 44, point 3.

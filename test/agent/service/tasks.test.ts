@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { testFolders } from '../../builders/test-folders.ts';
 import { until } from '../../until.ts';
 import {
   type Declared,
@@ -13,16 +13,12 @@ import {
   startServiceDomain,
 } from './service-domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => domain.close());
 let domain: ServiceDomain;
 let helper: StartedHelper;
 beforeAll(async () => {
   domain = await startServiceDomain(folder());
   helper = await domain.helper();
-});
-afterAll(async () => {
-  await domain.close();
-  remove();
 });
 
 const endedAs = async (url: string, method: 'DELETE' | 'POST' | 'GET'): Promise<readonly unknown[]> => {

@@ -1,19 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { issuerUrl } from '../../authority/issuer/bench.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { byOperator } from '../../builders/task.ts';
 import { until } from '../../until.ts';
 import { comesTrue } from '../run/domain.ts';
 import { seenAt, type ServiceDomain, startServiceDomain } from './service-domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => domain.close());
 let domain: ServiceDomain;
 beforeAll(async () => {
   domain = await startServiceDomain(folder());
-});
-afterAll(async () => {
-  await domain.close();
-  remove();
 });
 
 const apply = (id: string, kind: 'revoke' | 'suspend' | 'resume'): void =>

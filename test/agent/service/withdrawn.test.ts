@@ -2,7 +2,7 @@ import { connect as connectHttp2 } from 'node:http2';
 import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { forwardOptionsFrom } from '../../../src/agent/forward/forward-option.ts';
 import { forwardTargetsFrom } from '../../../src/agent/forward/forward-target.ts';
 import {
@@ -12,7 +12,7 @@ import {
 import { OwnSvid } from '../../../src/agent/run/own-svid.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { must, mustFind } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { until } from '../../until.ts';
 import {
   type Declared,
@@ -22,7 +22,7 @@ import {
   startServiceDomain,
 } from './service-domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => domain.close());
 let domain: ServiceDomain;
 let helper: StartedHelper;
 beforeAll(async () => {
@@ -33,10 +33,6 @@ beforeAll(async () => {
   helper = await domain.helper({ forwards: must(forwardTargetsFrom(options, [PAYMENTS])) });
 });
 afterEach(() => domain.answer(null));
-afterAll(async () => {
-  await domain.close();
-  remove();
-});
 
 const ending = {
   complete: ({ end }: Declared) => fetch(end, { method: 'DELETE' }),

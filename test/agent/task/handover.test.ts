@@ -1,16 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { handOver } from '../../../src/agent/task/handover.ts';
 import type { TaskCredential } from '../../../src/agent/task/issuer-client.ts';
 import { issuerProblem } from '../../../src/agent/task/issuer-problem.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { HeldTimers } from '../../core/identity/held-timers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const credential = (token: string, askedAtMs: number): TaskCredential => ({
   taskId: '0198c0de-0000-7000-8000-000000000001',

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { testFolders } from '../../builders/test-folders.ts';
 import { freePort } from '../../free-port.ts';
 import {
   claimsOf,
@@ -17,14 +17,10 @@ import {
   startRunDomain,
 } from '../run/domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => domain.close());
 let domain: RunDomain;
 beforeAll(async () => {
   domain = await startRunDomain(folder(), { tokenSeconds: 10 });
-});
-afterAll(async () => {
-  await domain.close();
-  remove();
 });
 
 interface Asked {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { IssuerClient } from '../../../src/agent/task/issuer-client.ts';
 import type { TaskCredential } from '../../../src/agent/task/issuer-client.ts';
@@ -14,22 +14,20 @@ import type { TaskEvent } from '../../../src/core/task/task.ts';
 import { withoutToken } from '../../../src/agent/forward/local/local-answer.ts';
 import { must, mustFind } from '../../builders/must.ts';
 import { stopOrder } from '../../builders/order.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { byOperator } from '../../builders/task.ts';
 import { audience, issuerUrl } from '../../authority/issuer/bench.ts';
 import { type RunDomain, startRunDomain } from '../run/domain.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(async () => {
+  svid.close();
+  await domain.close();
+});
 let domain: RunDomain;
 let svid: OwnSvid;
 beforeAll(async () => {
   domain = await startRunDomain(folder());
   svid = await OwnSvid.open(domain.place.svid, systemPorts);
-});
-afterAll(async () => {
-  svid.close();
-  await domain.close();
-  remove();
 });
 
 /** The keeper's timer: the pending function, and how often a timer was set or cancelled. */

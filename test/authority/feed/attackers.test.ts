@@ -8,7 +8,7 @@ import { after } from '../../../src/core/runtime/timers.ts';
 import type { Limit } from '../../../src/core/limit/limit.ts';
 import { must } from '../../builders/must.ts';
 import { byOperator, taskNumber } from '../../builders/task.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { until } from '../../until.ts';
 import {
@@ -24,8 +24,7 @@ import {
 } from './raw-client.ts';
 import { digestOf, heldSvid, keyOf, serving, svidOf, trustDomain } from './serving.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 const closers: (() => unknown)[] = [];
 const closeAll = async (): Promise<void> => {
   for (const close of closers.splice(0).reverse()) await close();

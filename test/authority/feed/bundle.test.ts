@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Client, credentials, status } from '@grpc/grpc-js';
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { ServedBundle } from '../../../src/authority/feed/bundle-handler.ts';
 import { methodOf } from '../../../src/core/fleet/service.ts';
 import { BundleFeed, bundleDigestOf } from '../../../src/core/policy/bundle/bundle-feed.ts';
@@ -9,19 +9,16 @@ import { policySetFrom } from '../../../src/core/policy/loading/load.ts';
 import { isProblem } from '../../../src/core/runtime/problem.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { AuthorityLink } from '../../../src/sidecar/state/authority-link.ts';
+import { closedAfterEach } from '../../builders/with-closers.ts';
 import { compileHere, folderWith } from '../../builders/policy-folder.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { keyPair } from '../../core/policy/bundle/key-pair.ts';
 import { until } from '../../until.ts';
 import { heldSvid, serving, svidOf, trustDomain } from './serving.ts';
 import { openSidecar } from '../../builders/sidecar-state.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
-const closers: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+const folder = testFolders();
+const closers = closedAfterEach();
 
 const signer = await keyPair();
 const thief = await keyPair();

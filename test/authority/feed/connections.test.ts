@@ -1,19 +1,16 @@
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { AuthorityParts } from '../../../src/authority/feed/start-authority.ts';
 import { methodOf } from '../../../src/core/fleet/service.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { closedAfterEach } from '../../builders/with-closers.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { until } from '../../until.ts';
 import { hello, RawClient, rawStream, tlsSession, tlsWith, unixSession, welcomed } from './raw-client.ts';
 import { heldSvid, PAYMENTS, serving, svidOf, trustDomain } from './serving.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
-const closers: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+const folder = testFolders();
+const closers = closedAfterEach();
 
 async function authority(change: Partial<AuthorityParts> = {}) {
   const started = await serving(folder(), change);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import type { ServingAuthority } from '../../../src/authority/feed/start-authority.ts';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { ReplicaKeys } from '../../../src/authority/issuer/keys/replica-keys.ts';
@@ -8,22 +8,20 @@ import { after } from '../../../src/core/runtime/timers.ts';
 import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import { KEYS_ROOT } from '../../../src/core/state/shared-keys.ts';
 import { KeyRing } from '../../../src/core/token/jose/keys.ts';
+import { closedAfterEach } from '../../builders/with-closers.ts';
 import { keyRevocation } from '../../builders/key-revocation.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { issuer } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
-import { PostgresPlaces } from '../../postgres/places.ts';
+import { startedPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 import { servingPostgres } from './serving.ts';
 import { openSidecar } from '../../builders/sidecar-state.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const LEASE_MS = 2_000;
-const closers: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+const closers = closedAfterEach();
 
 /** A sidecar, with the keys by which it verifies tokens. */
 async function sidecar(targets: readonly string[]) {
@@ -35,12 +33,7 @@ async function sidecar(targets: readonly string[]) {
 }
 
 describeWith(postgresPart(), 'keys of authorities on one PostgreSQL', (binaries) => {
-  const places = new PostgresPlaces(binaries, folder());
-  beforeAll(() => places.start());
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  const places = startedPlaces(binaries, folder());
 
   /** One more authority, which signs 300 ms after its start. */
   async function authority(url: string) {

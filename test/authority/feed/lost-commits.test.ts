@@ -1,25 +1,22 @@
 import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { sqliteEngine } from '../../../src/authority/feed/engine.ts';
 import type { AuthorityEngine } from '../../../src/authority/feed/engine.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { storeFailure } from '../../../src/core/runtime/store-failure.ts';
 import { AuthorityThread } from '../../../src/authority/state/sqlite/authority-thread.ts';
 import type { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
+import { closedAfterEach } from '../../builders/with-closers.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { byOperator, taskNumber } from '../../builders/task.ts';
 import { until } from '../../until.ts';
 import { keyOf, serving } from './serving.ts';
 import type { Serving } from './serving.ts';
 import { openSidecar } from '../../builders/sidecar-state.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
-const closers: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+const folder = testFolders();
+const closers = closedAfterEach();
 
 /** An engine that goes over to another database: it stands for a failover, or for a backup that is put in place. */
 function switched(first: AuthorityEngine): AuthorityEngine & { to: (next: Partial<AuthorityEngine>) => void } {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { UNSEALED } from '../../../src/core/order/unsealed.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
@@ -11,21 +11,18 @@ import { ORDERS_ROOT } from '../../../src/core/state/feed.ts';
 import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import type { ServingAuthority } from '../../../src/authority/feed/start-authority.ts';
 import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
+import { closedAfterEach } from '../../builders/with-closers.ts';
 import { must } from '../../builders/must.ts';
 import { observeOrder, stopOrder } from '../../builders/order.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
-import { PostgresPlaces } from '../../postgres/places.ts';
+import { startedPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 import { endOf, hello, RawClient, welcomed } from './raw-client.ts';
 import { serving, servingPostgres } from './serving.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
-const closers: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+const folder = testFolders();
+const closers = closedAfterEach();
 
 async function sidecar(targets: readonly string[]): Promise<SidecarState> {
   const state = SidecarState.open({
@@ -185,9 +182,7 @@ describe('a sidecar of an earlier release', () => {
 });
 
 describeWith(postgresPart(), 'orders on one PostgreSQL', (binaries) => {
-  const places = new PostgresPlaces(binaries, folder());
-  beforeAll(() => places.start());
-  afterAll(() => places.stop());
+  const places = startedPlaces(binaries, folder());
 
   async function authority(url: string) {
     const target = must(postgresTargetFrom(url));

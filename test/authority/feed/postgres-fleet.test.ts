@@ -1,25 +1,23 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import type { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
+import { closedAfterEach } from '../../builders/with-closers.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { isExhausted, byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
-import { PostgresPlaces } from '../../postgres/places.ts';
+import { startedPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 import { digestOf, keyOf, servingPostgres } from './serving.ts';
 import { openSidecar } from '../../builders/sidecar-state.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const HOUR_MS = 3_600_000;
 const LEASE_MS = 2_000;
-const closers: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+const closers = closedAfterEach();
 
 const lookAt = ({ states }: SidecarState) => states.of(keyOf(1), digestOf(1));
 
@@ -39,12 +37,7 @@ async function holder(targets: readonly string[]): Promise<SidecarState> {
 }
 
 describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
-  const places = new PostgresPlaces(binaries, folder());
-  beforeAll(() => places.start());
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  const places = startedPlaces(binaries, folder());
 
   /** One more authority over a database. */
   async function authority(url: string, at = folder()) {

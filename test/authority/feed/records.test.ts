@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { RecordShipper } from '../../../src/sidecar/records/record-shipper.ts';
 import { LogPages } from '../../../src/core/ledger/log/log-pages.ts';
 import type { SegmentLog } from '../../../src/core/ledger/log/log.ts';
@@ -9,13 +9,12 @@ import { after } from '../../../src/core/runtime/timers.ts';
 import { AuthorityLink } from '../../../src/sidecar/state/authority-link.ts';
 import type { AuthorityPlace } from '../../../src/sidecar/state/authority-link.ts';
 import { mustFind } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { authority, emitterRecords, sidecarLog } from '../records/receivers.ts';
 import { until } from '../../until.ts';
 import { heldSvid, serving, svidOf, trustDomain } from './serving.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** An authority on TCP that receives records, and what clients of several identities ask it with. */
 async function served() {

@@ -1,11 +1,12 @@
 import { statSync } from 'node:fs';
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { SocketAccess } from '../../../src/core/runtime/system/unix-socket.ts';
 import type { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import type { SidecarStateOptions } from '../../../src/sidecar/state/sidecar-state.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
+import { closedAfterEach } from '../../builders/with-closers.ts';
 import { byOperator } from '../../builders/task.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { until } from '../../until.ts';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,12 +18,8 @@ import { digestOf, heldSvid, keyOf, serving, svidOf, trustDomain } from './servi
 import type { Serving } from './serving.ts';
 import { openSidecar } from '../../builders/sidecar-state.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
-const closers: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+const folder = testFolders();
+const closers = closedAfterEach();
 
 async function authority(change: Parameters<typeof serving>[1] = {}): Promise<Serving> {
   const started = await serving(folder(), change);

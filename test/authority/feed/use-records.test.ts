@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { limitSpendMessage } from '../../../src/core/fleet/limit-message.ts';
 import type { UseMessage } from '../../../src/core/fleet/messages.ts';
 import { canonicalJson } from '../../../src/core/ledger/canonical-json.ts';
@@ -6,17 +6,15 @@ import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
 import { allowedUse } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { authority as receivedBy, nameOf, sidecarLog } from '../records/receivers.ts';
 import { RawClient, tlsWith } from './raw-client.ts';
 import { digestOf, heldSvid, keyOf, serving, svidOf, trustDomain } from './serving.ts';
 
-const { folder, remove } = scratch();
-const closers: (() => unknown)[] = [];
-afterAll(async () => {
+const folder = testFolders(async () => {
   for (const close of closers.splice(0).reverse()) await close();
-  remove();
 });
+const closers: (() => unknown)[] = [];
 
 const SIDECAR = 'spiffe://acme.test/ns/prod/sa/tools-1';
 const DECISION = '0198c0de-0000-7000-8000-000000000001';

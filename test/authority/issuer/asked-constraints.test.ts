@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { Question } from '../../../src/core/policy/question.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { type Bench, details, startBench } from './bench.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 const asked: Question[] = [];
 let bench: Bench;
 
@@ -19,10 +19,6 @@ beforeAll(async () => {
       return grant(question);
     },
   });
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const entry = (constraints: unknown, actions: readonly string[] = ['payments.read']): unknown =>

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { IssuedSvid } from '../../../src/dev/authority.ts';
 import { leafFromPem } from '../../../src/core/identity/leaf-certificate.ts';
@@ -6,7 +6,7 @@ import { subjectFrom } from '../../../src/authority/issuer/token/subject-token.t
 import { jtiDigestOf } from '../../../src/core/token/jti-digest.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import type { Task } from '../../../src/core/task/task.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { tokenNumber } from '../../builders/task.ts';
 import { type Answer, audience, type Bench, details, issuerUrl, type Parameters, startBench } from './bench.ts';
 import { recordedAs } from './recorded-as.ts';
@@ -14,16 +14,12 @@ import { type Idp, idpUrl, plannerId, reporterId, startIdp } from './idp.ts';
 import { must, mustFind } from '../../builders/must.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 const idp: Idp = startIdp();
 let bench: Bench;
 beforeAll(async () => {
   const { subjectIssuers, subjectKeys } = idp;
   bench = await startBench(folder(), { subjectKeys, settings: { subjectIssuers } });
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const tokenOf = (answer: Answer): string => String(answer.json['access_token']);

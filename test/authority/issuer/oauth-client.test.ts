@@ -1,14 +1,14 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { request as httpsRequest } from 'node:https';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as oauth from 'oauth4webapi';
 import type { IssuedCertificate } from '../../../src/dev/authority.ts';
 import { ProofMemory } from '../../../src/core/token/proof/proof-memory.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { audience, type Bench, details, issuerUrl, startBench } from './bench.ts';
 import { type Idp, plannerId, reporterId, startIdp } from './idp.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 const idp: Idp = startIdp();
 let bench: Bench;
 let server: oauth.AuthorizationServer;
@@ -22,10 +22,6 @@ beforeAll(async () => {
   const url = new URL(issuerUrl);
   const discovered = await oauth.discoveryRequest(url, { algorithm: 'oauth2', ...as(bench.planner) });
   server = await oauth.processDiscoveryResponse(url, discovered);
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 /** `fetch` over a connection that presents the certificate of the workload; the name in the URL is the issuer's. */

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { assert, asyncProperty, scheduler as schedulers } from 'fast-check';
 import type { Scheduler } from 'fast-check';
 import { deny } from '../../../src/core/decision/decision.ts';
@@ -19,14 +19,14 @@ import { causeOf } from '../../../src/core/task/cause.ts';
 import type { Task } from '../../../src/core/task/task.ts';
 import { ProofMemory } from '../../../src/core/token/proof/proof-memory.ts';
 import { dpopProof, newKey } from '../../e2e/dpop-proof.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { byOperator } from '../../builders/task.ts';
 import { type Bench, audience, details, formHeaders, issuerUrl, startBench } from './bench.ts';
 import { eventUri, recordsOf, setHeaders, setOf, signalServices, taskNow } from './signals/transmitter.ts';
 import { must } from '../../builders/must.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 let bench: Bench;
 const plannerId = 'spiffe://acme.test/ns/agents/sa/planner';
 const writerId = 'spiffe://acme.test/ns/ops/sa/writer';
@@ -56,10 +56,6 @@ beforeAll(async () => {
     bench.authority.svid('/ns/ops/sa/writer'),
     bench.authority.svid('/ns/ops/sa/other'),
   ]);
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 /** An authority whose calls start and complete in random order. */

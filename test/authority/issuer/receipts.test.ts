@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { sqliteEngine } from '../../../src/authority/feed/engine.ts';
 import { startAuthority } from '../../../src/authority/feed/start-authority.ts';
 import type { ServingAuthority } from '../../../src/authority/feed/start-authority.ts';
@@ -11,7 +11,7 @@ import { directAuthority } from '../../builders/direct-authority.ts';
 import { openStoreForReading } from '../../../src/authority/state/sqlite/open-store.ts';
 import type { Task } from '../../../src/core/task/task.ts';
 import { must, mustFind } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { jtiDigestOf } from '../../../src/core/token/jti-digest.ts';
 import { until } from '../../until.ts';
@@ -20,7 +20,9 @@ import type { Answer, Bench } from './bench.ts';
 import { eventUri, newTask, push, setOf, signalServices } from './signals/transmitter.ts';
 import { openSidecar } from '../../builders/sidecar-state.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(async () => {
+  for (const close of closers.reverse()) await close();
+});
 const closers: (() => unknown)[] = [];
 let bench: Bench;
 let sidecar: SidecarState;
@@ -63,10 +65,6 @@ beforeAll(async () => {
     () => sidecar.close(),
   );
   await until(() => sidecar.problem() === null, { what: 'a lease' });
-});
-afterAll(async () => {
-  for (const close of closers.reverse()) await close();
-  remove();
 });
 
 /** A task of a token, as the sidecar holds it. */

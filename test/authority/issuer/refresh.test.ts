@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { IssuedSvid } from '../../../src/dev/authority.ts';
 import { type Deny, deny, isDeny } from '../../../src/core/decision/decision.ts';
@@ -6,12 +6,12 @@ import { timelineFrom } from '../../../src/core/ledger/timeline.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { verifyTaskToken } from '../../../src/core/token/verify.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { type Answer, audience, type Bench, details, issuerUrl, type Parameters, startBench } from './bench.ts';
 import { plannerId } from './idp.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 let bench: Bench;
 let operator: IssuedSvid;
 const operatorId = 'spiffe://acme.test/ns/ops/sa/operator';
@@ -34,10 +34,6 @@ beforeAll(async () => {
 afterEach(() => {
   refusal.deny = null;
   meanwhile.do = null;
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const accessToken = (answer: Answer): string => String(answer.json['access_token']);

@@ -1,16 +1,15 @@
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { deny } from '../../../src/core/decision/decision.ts';
 import type { TokenKeys } from '../../../src/authority/issuer/keys/signing-keys.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { directAuthority } from '../../builders/direct-authority.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { startBench } from './bench.ts';
 import type { Bench } from './bench.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** An issuer whose keys can be revoked: at any time, or while a request waits for the state of its token. */
 async function revocable(): Promise<{

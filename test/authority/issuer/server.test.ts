@@ -1,21 +1,17 @@
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { connect } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { createAuthority } from '../../../src/dev/authority.ts';
 import { IssuerServer } from '../../../src/authority/issuer/server.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { type Bench, formHeaders, startBench } from './bench.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 let bench: Bench;
 beforeAll(async () => {
   bench = await startBench(folder());
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 describe('clients of the issuer', () => {

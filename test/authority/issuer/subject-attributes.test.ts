@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { Question } from '../../../src/core/policy/question.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { type Answer, audience, type Bench, details, issuerUrl, startBench } from './bench.ts';
 import { reporterId, startIdp } from './idp.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 const asked: Question[] = [];
 let bench: Bench;
 const idp = startIdp();
@@ -23,10 +23,6 @@ beforeAll(async () => {
       return grant(question);
     },
   });
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const asking = { resource: audience, authorization_details: details() };

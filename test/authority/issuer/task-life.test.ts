@@ -1,20 +1,20 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { calculateJwkThumbprint, decodeJwt, exportJWK, SignJWT } from 'jose';
 import type { IssuedSvid } from '../../../src/dev/authority.ts';
 import { type Deny, deny } from '../../../src/core/decision/decision.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
 import { ProofMemory } from '../../../src/core/token/proof/proof-memory.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { byOperator } from '../../builders/task.ts';
 import { type Answer, type Bench, details, formHeaders, issuerUrl, startBench } from './bench.ts';
 import { recordedAs } from './recorded-as.ts';
 import { plannerId } from './idp.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 let bench: Bench;
 let operator: IssuedSvid;
 const operatorId = 'spiffe://acme.test/ns/ops/sa/operator';
@@ -38,10 +38,6 @@ beforeAll(async () => {
     },
   });
   operator = await bench.authority.svid('/ns/ops/sa/operator');
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const post = (issued: Answer, what: string, as: IssuedSvid = bench.planner as IssuedSvid): Promise<Answer> =>

@@ -1,22 +1,18 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { stateAt } from '../../../src/core/task/task.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { type Answer, type Bench, details, issuerUrl, startBench } from './bench.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 let bench: Bench;
 beforeAll(async () => {
   bench = await startBench(folder());
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const newTask = async (): Promise<string> => String((await bench.token()).json['txn']);

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash, createPublicKey } from 'node:crypto';
 import { calculateJwkThumbprint, createLocalJWKSet, decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
 import type { JSONWebKeySet } from 'jose';
@@ -13,20 +13,16 @@ import { jtiDigestOf } from '../../../src/core/token/jti-digest.ts';
 import { timelineFrom } from '../../../src/core/ledger/timeline.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { verifyTaskToken } from '../../../src/core/token/verify.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { audience, type Bench, details, formHeaders, issuerUrl, type Parameters, startBench } from './bench.ts';
 import { recordedAs } from './recorded-as.ts';
 import { must, mustFind } from '../../builders/must.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 let bench: Bench;
 beforeAll(async () => {
   bench = await startBench(folder());
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const plannerId = 'spiffe://acme.test/ns/agents/sa/planner';

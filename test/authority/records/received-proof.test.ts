@@ -1,15 +1,14 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { receivedLogsIn } from '../../../src/authority/records/received-logs.ts';
 import type { ReceivedLog } from '../../../src/authority/records/received-logs.ts';
 import { receivedProof } from '../../../src/authority/records/received-proof.ts';
 import { provedRecord } from '../../../src/core/ledger/proof/proof-bundle.ts';
 import { noteKeyFrom } from '../../../src/core/ledger/proof/note-key.ts';
 import { must, mustFind } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { addRecords, authority, connected, nameOf, partFrom, sidecarLog } from './receivers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const PARTS = 5;
 const OF_PART = 3;

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { packText } from '../../../src/authority/records/pack.ts';
 import type { Section } from '../../../src/authority/records/pack.ts';
@@ -23,11 +23,10 @@ import type { JsonValue } from '../../../src/core/ledger/canonical-json.ts';
 import { leafBytes } from '../../../src/core/ledger/proof/leaf.ts';
 import type { RecordFilter } from '../../../src/core/ledger/log/segment/record-filter.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { thoroughly } from '../../thoroughly.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const ORIGINS = ['remit.acme.test/tools-7/aa', 'remit.acme.test/tools-8/bb'];
 

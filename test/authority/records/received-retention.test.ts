@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { ledgerCheckProof } from '../../../src/cli/ledger/ledger-check-proof.ts';
 import { ledgerProve } from '../../../src/cli/ledger/ledger-prove.ts';
 import { ledgerVerify } from '../../../src/cli/ledger/ledger-verify.ts';
@@ -19,7 +19,7 @@ import { RecordFiles, recordFilesIn } from '../../../src/authority/records/recor
 import { pruneReceived } from '../../../src/authority/records/received-retention.ts';
 import type { ReceivedRetention } from '../../../src/authority/records/received-retention.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { addUse, ran } from '../../cli/ledgers.ts';
 import { privateKeyOf, publicKeyOf } from '../../core/ledger/keys.ts';
 import { portsAt } from '../../core/ledger/log/logs.ts';
@@ -35,8 +35,7 @@ import {
   unsignedPart,
 } from './receivers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const DAY_MS = 86_400_000;
 const LATE: ReceivedRetention = { maxAgeMs: 4_000 * DAY_MS, maxBytes: null };

@@ -1,7 +1,7 @@
 import { cpSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { newEmitter } from '../../../src/authority/records/emitter.ts';
 import type { LogPart } from '../../../src/authority/records/emitter.ts';
 import { openEmitterFile } from '../../../src/authority/records/emitter-file.ts';
@@ -10,7 +10,7 @@ import { RecordFiles, recordFilesIn } from '../../../src/authority/records/recor
 import { verdictOn } from '../../../src/core/ledger/proof/verification.ts';
 import type { Verdict } from '../../../src/core/ledger/proof/verdict.ts';
 import { must, mustFind } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { portsAt } from '../../core/ledger/log/logs.ts';
 import {
   addRecords,
@@ -23,8 +23,7 @@ import {
   sidecarLog,
 } from './receivers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** The first records of a part. */
 const cut = (part: LogPart, size: number): LogPart => ({ ...part, leaves: part.leaves.slice(0, size), checkpoint: '' });

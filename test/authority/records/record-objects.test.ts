@@ -20,7 +20,7 @@ import { newMetrics } from '../../../src/core/telemetry/metrics/metrics.ts';
 import { s3PlaceFrom } from '../../../src/core/config/s3-place.ts';
 import { mustConfig } from '../../builders/config.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { ran } from '../../cli/ledgers.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { describeWith, seaweedfsPart } from '../../parts.ts';
@@ -30,8 +30,7 @@ import { addRecords, authority, connected, nameOf, partFrom, sidecarLog } from '
 import { fetchedWithPacks, foundWithAndWithout } from './fetched-index.ts';
 import { startSeaweedfs } from './seaweedfs.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 describeWith(seaweedfsPart(), 'RecordObjects with a real S3-compatible store', (weed) => {
   let store: Awaited<ReturnType<typeof startSeaweedfs>>;

@@ -12,14 +12,13 @@ import { RecordObjects } from '../../../src/authority/records/record-objects.ts'
 import { pruneReceived } from '../../../src/authority/records/received-retention.ts';
 import { S3Bucket } from '../../../src/authority/records/s3-bucket.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { ran } from '../../cli/ledgers.ts';
 import { describeWith, seaweedfsPart } from '../../parts.ts';
 import { addRecords, authority, connected, emitterRecords, nameOf, partFrom, sidecarLog } from './receivers.ts';
 import { startSeaweedfs } from './seaweedfs.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const HOUR_MS = 3_600_000;
 

@@ -1,18 +1,17 @@
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { timelineFrom } from '../../../src/core/ledger/timeline.ts';
 import { recordsOfTask } from '../../../src/authority/records/task-records.ts';
 import type { SegmentLog } from '../../../src/core/ledger/log/log.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import { allowedUse } from '../../builders/ledger-record.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { taskNumber } from '../../builders/task.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
 import { must } from '../../builders/must.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** A use of task 1 at an instant. */
 const useAt = (at: number) => {

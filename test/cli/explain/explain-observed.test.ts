@@ -1,15 +1,14 @@
 import { dirname } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { explainCommand } from '../../../src/cli/explain/explain.ts';
 import { encoded } from '../../builders/ledger-record.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
 import { observedUse } from '../../tools/learn/learning.ts';
 import { ran } from '../ledgers.ts';
 import { recordedUses } from '../recorded-uses.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const [passed, revoked, limited, counted] = [
   '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',

@@ -1,21 +1,19 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { intentCheck } from '../../../src/cli/intent/intent-check.ts';
 import { type RunDomain, startRunDomain } from '../../agent/run/domain.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { exampleFolder } from '../example-folder.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(async () => {
+  await domain.close();
+  policies.remove();
+});
 const policies = exampleFolder();
 let domain: RunDomain;
 beforeAll(async () => {
   domain = await startRunDomain(folder());
-});
-afterAll(async () => {
-  await domain.close();
-  policies.remove();
-  remove();
 });
 
 const PLANNER = 'spiffe://acme.test/ns/agents/sa/planner';

@@ -1,13 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { isCommandRefusal } from '../../../src/cli/task/task-source.ts';
 import { fileSink, writtenTo } from '../../../src/cli/ledger/export-sink.ts';
 import type { ExportSink } from '../../../src/cli/ledger/export-sink.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 function opened(): { readonly file: string; readonly sink: ExportSink } {
   const file = join(folder(), 'out.jsonl');

@@ -3,17 +3,16 @@ import type { IncomingHttpHeaders, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { remitVersion } from '../../../src/core/config/version.ts';
 import { ledgerExport } from '../../../src/cli/ledger/ledger-export.ts';
 import { readLog } from '../../../src/core/ledger/log/log-reader.ts';
 import { commandRun } from '../../builders/command-run.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { taskNumber } from '../../builders/task.ts';
 import { diskLedger, ran, START_MS, type DiskLedger } from '../ledgers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 let ledger: DiskLedger;
 beforeAll(() => {

@@ -1,6 +1,6 @@
 import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerIndex } from '../../../src/cli/ledger/ledger-index.ts';
 import { ledgerQuery } from '../../../src/cli/ledger/ledger-query.ts';
 import { ledgerVerify } from '../../../src/cli/ledger/ledger-verify.ts';
@@ -10,13 +10,12 @@ import { IndexBuilder } from '../../../src/core/ledger/search/index-builder.ts';
 import { indexFileBytes } from '../../../src/core/ledger/search/index-file.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { taskNumber } from '../../builders/task.ts';
 import { mustOpenLog, portsAt, settingsIn } from '../../core/ledger/log/logs.ts';
 import { ran, START_MS } from '../ledgers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const use = (n: number, change: Partial<UseRecord> = {}): UseRecord => ({
   kind: 'use',

@@ -1,13 +1,12 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerCheckProof } from '../../../src/cli/ledger/ledger-check-proof.ts';
 import { ledgerProve } from '../../../src/cli/ledger/ledger-prove.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { diskLedger, ran, segmentsOf, tamper, type DiskLedger } from '../ledgers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 let ledger: DiskLedger;
 beforeAll(() => {

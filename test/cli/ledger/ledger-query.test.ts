@@ -6,7 +6,7 @@ import type { UseRecord } from '../../../src/core/ledger/record.ts';
 import { ledgerQuery } from '../../../src/cli/ledger/ledger-query.ts';
 import { policyTestCommand } from '../../../src/cli/policy/policy-test.ts';
 import { encoded } from '../../builders/ledger-record.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { taskNumber } from '../../builders/task.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
 import { observedUse } from '../../tools/learn/learning.ts';
@@ -16,8 +16,7 @@ import type { ExampleFolder } from '../example-folder.ts';
 import { diskLedger, ran, segmentsOf, tamper, type DiskLedger } from '../ledgers.ts';
 import { recordedUses } from '../recorded-uses.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 let ledger: DiskLedger;
 beforeAll(() => {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { ledgerIndex } from '../../../src/cli/ledger/ledger-index.ts';
 import { ledgerStats } from '../../../src/cli/ledger/ledger-stats.ts';
 import type { SegmentLog } from '../../../src/core/ledger/log/log.ts';
@@ -8,13 +8,12 @@ import type { UseRecord } from '../../../src/core/ledger/record.ts';
 import { commandRun } from '../../builders/command-run.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { taskNumber } from '../../builders/task.ts';
 import { mustOpenLog, portsAt, settingsIn } from '../../core/ledger/log/logs.ts';
 import { ran, segmentsOf, START_MS, tamper } from '../ledgers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const HOUR = 3_600_000;
 

@@ -10,18 +10,17 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { ledgerExport } from '../../../src/cli/ledger/ledger-export.ts';
 import { ledgerVerify } from '../../../src/cli/ledger/ledger-verify.ts';
 import { mustOpenLog, portsAt } from '../../core/ledger/log/logs.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { witnessKeyText } from '../../../src/core/ledger/proof/note-key.ts';
 import { cosignedNote, witnessNumber } from '../../core/ledger/proof/witnesses.ts';
 import { independentExit } from '../../verifier/independent.ts';
 import { addUse, diskLedger, ran, segmentsOf, START_MS, tamper } from '../ledgers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const verify = (...args: readonly string[]) => ran(ledgerVerify, ...args);
 const originOf = (key: string): string => key.split('+')[0] ?? '';

@@ -1,18 +1,17 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { indexReceived } from '../../../src/authority/records/received-index.ts';
 import { ledgerIndex } from '../../../src/cli/ledger/ledger-index.ts';
 import { ledgerQuery } from '../../../src/cli/ledger/ledger-query.ts';
 import { ledgerVerify } from '../../../src/cli/ledger/ledger-verify.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { ran } from '../ledgers.ts';
 import { receivedFleet } from '../received-fleet.ts';
 
 /** The index of the records of sidecars, through the commands. */
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 let fleet: Awaited<ReturnType<typeof receivedFleet>>;
 beforeAll(async () => {

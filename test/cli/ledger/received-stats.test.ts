@@ -1,6 +1,6 @@
 import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { packText, sectionsFrom } from '../../../src/authority/records/pack.ts';
 import type { Section } from '../../../src/authority/records/pack.ts';
 import { indexReceived } from '../../../src/authority/records/received-index.ts';
@@ -11,14 +11,13 @@ import { leafHash, rootOf } from '../../../src/core/ledger/proof/merkle.ts';
 import { RecordStats } from '../../../src/core/ledger/search/record-stats.ts';
 import { commandRun } from '../../builders/command-run.ts';
 import { mustFind } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { privateKeyOf } from '../../core/ledger/keys.ts';
 import { receivedFleet } from '../received-fleet.ts';
 
 /** Statistics over the records of sidecars, which are kept up to the last checkpoint of each log. */
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 let fleet: Awaited<ReturnType<typeof receivedFleet>>;
 let cache = '';

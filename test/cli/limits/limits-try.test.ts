@@ -1,15 +1,14 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { limitsTry } from '../../../src/cli/limits/limits-try.ts';
 import type { UseRecord } from '../../../src/core/ledger/record.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { planner, reporter } from '../../tools/policy/cases/folder.ts';
 import { ran } from '../ledgers.ts';
 import { ledgerOf } from '../observe/observing.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const LIMITS = `limits:
   - id: a-day

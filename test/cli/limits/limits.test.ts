@@ -1,18 +1,17 @@
 import { cpSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { limits } from '../../../src/cli/limits/limits.ts';
 import type { LimitSpend } from '../../../src/core/limit/limit-spend.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { ran } from '../ledgers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const LIMITS = `limits:
   - id: open-by-user

@@ -1,14 +1,14 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { runObserve } from '../../../src/cli/observe.ts';
 import { writeBundle, writeCredential } from '../../../src/dev/authority.ts';
 import { startBench } from '../../authority/issuer/bench.ts';
 import type { Bench } from '../../authority/issuer/bench.ts';
 import { commandRun } from '../../builders/command-run.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 const operatorId = 'spiffe://acme.test/ns/ops/sa/desk';
 const AGENTS = 'spiffe://acme.test/ns/agents/*';
 let bench: Bench;
@@ -30,10 +30,6 @@ beforeAll(async () => {
   const issuerId = 'spiffe://acme.test/ns/remit/sa/issuer';
   place = ['--issuer', `https://localhost:${bench.port}`, '--issuer-id', issuerId, '--bundle', bundle];
   place = [...place, '--svid-cert', certificate, '--svid-key', key];
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const ranObserve = (...args: readonly string[]) => commandRun(runObserve, args, { progress: () => undefined });

@@ -1,14 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { runObserve } from '../../../src/cli/observe.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { ran } from '../ledgers.ts';
 import { dayFromNow, ledgerOf, policiesWith, seen } from './observing.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const [a, b, c] = ['a', 'b', 'c'].map((name) => `spiffe://acme.test/ns/legacy/sa/${name}`) as [string, string, string];
 

@@ -1,13 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { runObserve } from '../../../src/cli/observe.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { ran, segmentsOf, tamper } from '../ledgers.ts';
 import { daily, dayFromNow, ledgerOf, policiesWith, seen } from './observing.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const steady = 'spiffe://acme.test/ns/legacy/sa/steady';
 const curious = 'spiffe://acme.test/ns/legacy/sa/curious';

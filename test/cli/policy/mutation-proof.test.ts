@@ -1,16 +1,15 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { policyTest } from '../../../src/cli/policy/policy-test.ts';
 import { commandRun } from '../../builders/command-run.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { ifTexts, MUTE, PROVES, scriptedEngine, shows } from '../../builders/scripted-engine.ts';
 import { analysisPart, describeWith } from '../../parts.ts';
 
 jest.setTimeout(600_000);
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const AGENT = 'spiffe://acme.test/ns/agents/sa/planner';
 const CATALOG = `servers:

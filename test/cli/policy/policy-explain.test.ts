@@ -1,19 +1,19 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { policyExplain } from '../../../src/cli/policy/policy-explain.ts';
 import { shopSet } from '../../core/action/grpc/protobuf/shop.ts';
 import { cures } from '../../../src/core/decision/cures.ts';
 import type { IntentRecord, UseRecord } from '../../../src/core/ledger/record.ts';
 import { commandRun } from '../../builders/command-run.ts';
 import { encoded } from '../../builders/ledger-record.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
 import { planner, reporter } from '../../tools/policy/cases/folder.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 let state: string;
 const NOW = Date.UTC(2026, 0, 15, 12);
 
@@ -115,7 +115,6 @@ beforeAll(() => {
   );
   log.close();
 });
-afterAll(remove);
 
 const run = (...args: readonly string[]) => commandRun(policyExplain, args);
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { recordedTasks } from '../../../src/cli/policy/recorded-tasks.ts';
 import type { LedgerRecord } from '../../../src/core/ledger/record.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
@@ -8,14 +8,13 @@ import { openStoreForReading } from '../../../src/authority/state/sqlite/open-st
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
 import { encoded } from '../../builders/ledger-record.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { tokenNumber } from '../../builders/task.ts';
 import { intentOf, storedTask, TASK_ID } from '../../tools/policy/cases/records.ts';
 import { segmentsOf, tamper } from '../ledgers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const PART_ID = TASK_ID.replace(/1$/, '2');
 const end = (task: string, note: string): LedgerRecord => ({

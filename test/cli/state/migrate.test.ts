@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { migrateCommand } from '../../../src/cli/state/migrate.ts';
@@ -6,12 +6,12 @@ import { openPostgresState } from '../../../src/authority/state/postgres/postgre
 import { SCHEMA, SCHEMA_VERSION } from '../../../src/authority/state/postgres/schema.ts';
 import { commandRun } from '../../builders/command-run.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
-import { OWNER, PostgresPlaces, RUNTIME } from '../../postgres/places.ts';
+import { OWNER, RUNTIME, startedPlaces } from '../../postgres/places.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 const acme = { issuer: 'https://issuer.acme.test', trustDomains: ['acme.test'] };
 
@@ -35,12 +35,7 @@ const open = (url: string) => {
 };
 
 describeWith(postgresPart(), 'remit migrate', (binaries) => {
-  const places = new PostgresPlaces(binaries, folder());
-  beforeAll(() => places.start());
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  const places = startedPlaces(binaries, folder());
 
   /** URLs of an empty database, by its owner and by the role that serves. */
   async function empty(name: string): Promise<{ owner: string; runtime: string }> {

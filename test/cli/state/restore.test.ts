@@ -8,14 +8,14 @@ import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import { must } from '../../builders/must.ts';
 import { stopOrder } from '../../builders/order.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
 import { ran } from '../ledgers.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 async function restoring(...args: readonly string[]): Promise<readonly [code: number, said: string]> {
   const { exit, out, err } = await ran((words, io) => restore([...words, '--by', 'Ada'], io), ...args);
@@ -35,10 +35,7 @@ describeWith(postgresPart(), '`remit restore` of a PostgreSQL with `authority.st
     writeFileSync(keyFile, stateKey);
     return places.start();
   });
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  afterAll(() => places.stop());
 
   /** The configuration of an authority. */
   const configOf = (url: string, key: string | null = keyFile): string => {

@@ -12,14 +12,14 @@ import type { PostgresState } from '../../../src/authority/state/postgres/postgr
 import { signalLimits } from '../../../src/core/state/signal-queue.ts';
 import { must, mustFind } from '../../builders/must.ts';
 import { stopOrder } from '../../builders/order.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
 import { ran } from '../ledgers.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const planner = 'spiffe://acme.test/ns/agents/sa/planner';
 
 describeWith(postgresPart(), '`remit stop` with `authority.stateKey`', (binaries) => {
@@ -58,7 +58,6 @@ describeWith(postgresPart(), '`remit stop` with `authority.stateKey`', (binaries
   afterAll(async () => {
     await state?.close();
     await places.stop();
-    remove();
   });
 
   /** Runs a command with the configuration. */

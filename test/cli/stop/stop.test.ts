@@ -1,7 +1,7 @@
 // Issue 42, point 1: `remit stop`.
 import { cpSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stop, stopCommand } from '../../../src/cli/stop/stop.ts';
 import type { CommandIo } from '../../../src/cli/command.ts';
 import type { TimedReceipt } from '../../../src/core/fleet/receipt.ts';
@@ -10,11 +10,11 @@ import { AdminServer } from '../../../src/serve/admin/server.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import { commandRun } from '../../builders/command-run.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 /** The store of the process that serves meanwhile. */
 let store: Store;
 let config: string;
@@ -63,7 +63,6 @@ afterEach(async () => {
   await admin.close();
   store.close();
 });
-afterAll(remove);
 
 interface Ran {
   readonly exit: number;

@@ -17,13 +17,13 @@ import { newMetrics } from '../../../src/core/telemetry/metrics/metrics.ts';
 import { commandRun } from '../../builders/command-run.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const later = Date.now() + 3_600_000;
 
 describeWith(postgresPart(), 'commands with `state: postgres://…`', (binaries) => {
@@ -58,7 +58,6 @@ authority: { listen: unix:/run/remit/authority.sock, sidecars: { id: spiffe://ac
   afterAll(async () => {
     await state?.close();
     await places.stop();
-    remove();
   });
 
   const run = async (command: typeof taskCommand, ...args: readonly string[]) => {

@@ -1,17 +1,17 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { AdminServer } from '../../../src/serve/admin/server.ts';
 import { task } from '../../../src/cli/task/task.ts';
 import type { TimedReceipt } from '../../../src/core/fleet/receipt.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import { commandRun } from '../../builders/command-run.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 let store: Store;
 let config: string;
 let admin: AdminServer;
@@ -59,7 +59,6 @@ afterEach(async () => {
   await admin.close();
   store.close();
 });
-afterAll(remove);
 
 async function run(...args: readonly string[]) {
   const words = [...args, '--config', config, '--cause', 'compromised'];

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerCheckProof } from '../../../src/cli/ledger/ledger-check-proof.ts';
 import { investigated } from '../../../src/cli/why/investigation.ts';
 import { investigationLines } from '../../../src/cli/why/investigation-text.ts';
@@ -16,7 +16,7 @@ import { recordFilesIn } from '../../../src/authority/records/record-files.ts';
 import { authority, connected, nameOf, partFrom, sidecarLog } from '../../authority/records/receivers.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { must, mustFind } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { ran, segmentsOf, tamper } from '../ledgers.ts';
 import type { DiskLedger } from '../ledgers.ts';
 import {
@@ -34,8 +34,7 @@ import {
   whyLedger,
 } from './why-ledger.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const whyIn = (ledger: Pick<DiskLedger, 'folder'>, ...args: readonly string[]) =>
   ran(whyCommand.run, ...args, '--ledger', ledger.folder);

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { LimitSpend } from '../../../src/core/limit/limit-spend.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import { makeBackup } from '../../../src/authority/state/backup/make-backup.ts';
@@ -27,13 +27,12 @@ import { contents, incoming, mustOpenLog, settingsIn } from '../ledger/log/logs.
 import { observeOrder, stopOrder } from '../../builders/order.ts';
 import { restoredOrdersText } from '../../../src/core/state/restored-orders.ts';
 import { endRecord } from '../../builders/ledger-record.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { agreeing, mustOpen } from '../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { must } from '../../builders/must.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const key = (n: number) => ({ issuer, id: taskNumber(n).id });
 const backup = (to: string, places: Partial<BackupPlaces> & Pick<BackupPlaces, 'state'>) =>

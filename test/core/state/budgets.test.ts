@@ -1,16 +1,15 @@
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { TaskSpend } from '../../../src/core/state/spend.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
 import type { Task } from '../../../src/core/task/task.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const key = taskNumber(1);
 const withTask = (file = join(folder(), 'state.db')): Store => {

@@ -1,15 +1,14 @@
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { Store } from '../../../src/core/state/store.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import { stateAt } from '../../../src/core/task/task.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber, byOperator } from '../../builders/task.ts';
 import { ledgerProblem } from './state-file.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;

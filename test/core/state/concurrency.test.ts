@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isDeny } from '../../../src/core/decision/decision.ts';
 import { LedgerWriter } from '../../../src/core/ledger/writer.ts';
@@ -12,13 +12,12 @@ import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import { taskPermits } from '../../../src/core/task/task.ts';
 import type { TaskToken } from '../../../src/core/token/claims.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber, byOperator } from '../../builders/task.ts';
 import { spentIn } from './state-file.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const key = taskNumber(1);
 const token = { issuer, taskId: key.id, clientId: key.agent } as TaskToken;

@@ -2,17 +2,16 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { describeWith, stracePart } from '../../parts.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { thoroughly } from '../../thoroughly.ts';
 import { ledgerProblem, spentIn } from './state-file.ts';
 import { seenAfter, seenOf, steps } from './steps.ts';
 import { compiledOnce, writerWords } from './writer-process.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const environment = compiledOnce(folder());
 

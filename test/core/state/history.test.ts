@@ -1,18 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { Store } from '../../../src/core/state/store.ts';
 import { historyWith, MAX_HISTORY_ACTIONS, noHistory } from '../../../src/core/task/history.ts';
 import type { TaskHistory } from '../../../src/core/task/history.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { mustFind } from '../../builders/must.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const task = taskNumber(1);
 const withTask = (file = join(folder(), 'state.db')): Store => {

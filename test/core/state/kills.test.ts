@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { describe, expect, it } from '@jest/globals';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { drawn } from '../../drawn.ts';
 import { thoroughly } from '../../thoroughly.ts';
@@ -10,8 +10,7 @@ import { ledgerProblem, spentIn } from './state-file.ts';
 import { type Seen, seenAfter, seenOf, steps } from './steps.ts';
 import { compiledOnce, writerWords } from './writer-process.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const LANES = 3;
 const KILLS = thoroughly(24, 8);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { missingRecords } from '../../../src/core/ledger/relayed.ts';
 import type { HandedRecord } from '../../../src/core/ledger/writer.ts';
 import { OutboxRelay } from '../../../src/core/state/outbox-relay.ts';
@@ -10,11 +10,10 @@ import type { Store } from '../../../src/core/state/store.ts';
 import { HeldPromises } from '../../held-promises.ts';
 import { HeldTimers } from '../identity/held-timers.ts';
 import { endRecord } from '../../builders/ledger-record.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** A relay whose `forget` calls wait until they are released. */
 const slowRelay = (file: string) => {

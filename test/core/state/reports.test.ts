@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Reports } from '../../../src/core/state/reports.ts';
 import type { ReportTarget } from '../../../src/core/state/reports.ts';
 import type { Store } from '../../../src/core/state/store.ts';
@@ -9,13 +9,12 @@ import { directAuthority } from '../../builders/direct-authority.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
 import { HeldPromises } from '../../held-promises.ts';
 import { HeldTimers } from '../identity/held-timers.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { must } from '../../builders/must.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const task = taskNumber(1);
 const { jtiDigest } = tokenNumber(1);

@@ -1,16 +1,15 @@
 import { createHash, createHmac } from 'node:crypto';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { secrets } from '../../../src/cli/secrets.ts';
 import { SecretNotes } from '../../../src/core/state/secret-notes.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import { commandRun } from '../../builders/command-run.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { must } from '../../builders/must.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const seen = (n: number) => ({
   digest: `hmac-sha-256:${n}`,

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isSettlement } from '../../../src/core/state/settling.ts';
 import type { SettledUse, Settling } from '../../../src/core/state/settling.ts';
@@ -10,14 +10,13 @@ import type { Spend } from '../../../src/core/state/spend.ts';
 import type { UnsentUse } from '../../../src/core/state/store.ts';
 import type { After } from '../../../src/core/runtime/timers.ts';
 import { directAuthority } from '../../builders/direct-authority.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { thoroughly } from '../../thoroughly.ts';
 import { spentIn } from './state-file.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const calls = (limit: number, count = 1): Spend => ({ kind: 'calls', limit, count });
 const euros = (amount: number): Spend => ({ kind: 'decimal', name: 'eur', amount, limit: 1_000_000 });

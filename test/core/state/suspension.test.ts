@@ -1,17 +1,16 @@
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import { type CauseCode, causeOf } from '../../../src/core/task/cause.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { must, mustFind } from '../../builders/must.ts';
 import { thoroughly } from '../../thoroughly.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** The parent of each task: 1 of 2 and 4, and 2 of 3. */
 const parents: Readonly<Record<number, number>> = { 2: 1, 3: 2, 4: 1 };

@@ -1,19 +1,18 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { LedgerRecord } from '../../../src/core/ledger/record.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import type { Task } from '../../../src/core/task/task.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
 import { allowedUse } from '../../builders/ledger-record.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber, byOperator } from '../../builders/task.ts';
 import { must } from '../../builders/must.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 interface Stage {
   readonly store: Store;

@@ -1,14 +1,13 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { openStore } from '../../../src/authority/state/sqlite/open-store.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { agreeing, mustOpen } from '../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { must } from '../../builders/must.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const TASKS = 2_000;
 const MIB = 1024 ** 2;

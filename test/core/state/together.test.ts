@@ -1,18 +1,17 @@
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { openStoreForReading } from '../../../src/authority/state/sqlite/open-store.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import type { StoreReader } from '../../../src/core/state/store-reader.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
 import { endRecord } from '../../builders/ledger-record.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { agreeing, mustOpen } from '../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { must } from '../../builders/must.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const key = taskNumber(1);
 const single = [{ kind: 'single-use' }] as const;

@@ -4,18 +4,17 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { openStore } from '../../../src/authority/state/sqlite/open-store.ts';
 import type { StoreOptions } from '../../../src/authority/state/sqlite/open-store.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import { endRecord } from '../../builders/ledger-record.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { agreeing, mustOpen } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { compiledOnce, writerWords } from './writer-process.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 const environment = compiledOnce(folder());
 
 /** The result of opening the file; what was opened is closed. */

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import type { SpiffeId } from '../../../src/core/identity/spiffe-id.ts';
 import { encodedRecord } from '../../../src/core/ledger/encoded-record.ts';
@@ -7,12 +7,11 @@ import { Reports } from '../../../src/core/state/reports.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import { type BindingEffect, settleBindingViolation } from '../../../src/core/task/binding-violation.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const thief = 'spiffe://acme.test/ns/agents/sa/thief' as SpiffeId;
 const { jtiDigest } = tokenNumber(1);

@@ -5,7 +5,7 @@ import type { PostgresState } from '../../../src/authority/state/postgres/postgr
 import type { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import { keyOf, servingPostgres } from '../../authority/feed/serving.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
@@ -20,7 +20,7 @@ import { openSidecar } from '../../builders/sidecar-state.ts';
 /** Long enough for a loaded machine to connect anew within half of it. */
 const LEASE_MS = 8_000;
 const HOUR_MS = 3_600_000;
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 /** An authority, and the proxies of its own between it and the nodes. */
 interface Authority {
@@ -69,10 +69,7 @@ describeWith(postgresPart(), 'failure matrix: authorities on a cluster', (binari
     for (const close of closers.splice(0).reverse()) await close();
   };
   afterEach(closeAll);
-  afterAll(async () => {
-    await cluster.close();
-    remove();
-  });
+  afterAll(() => cluster.close());
 
   const authority = async (name = 'postgres', leaseMs = LEASE_MS): Promise<Authority> => {
     const ports = [...cluster.url.matchAll(/127\.0\.0\.1:(\d+)/g)].map((match) => Number(match[1]));

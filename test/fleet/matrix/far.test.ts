@@ -1,25 +1,25 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { expect, it, jest } from '@jest/globals';
 import { Client } from 'pg';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import { connectionOf, primaryOf } from '../../../src/authority/state/postgres/primary.ts';
 import { must, mustFind } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { withClosers } from '../../builders/with-closers.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { both, describeWith, envoyPart, postgresPart } from '../../parts.ts';
-import { PostgresPlaces } from '../../postgres/places.ts';
+import { startedPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 import { RealFleet } from './real-fleet.ts';
 import { seen, titleOf } from './rows.ts';
 
 jest.setTimeout(600_000);
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 /** One way. A connection to PostgreSQL takes some eight round trips. */
 const [FAR_DATABASE_MS, FAR_AUTHORITY_MS] = [150, 75];
 const BUDGET = 5;
@@ -40,12 +40,7 @@ const open = async (url: string, aheadMs = () => 0) =>
 
 // Issue 37, points 13 (b), (e) and (f).
 describeWith(both(envoyPart(), postgresPart()), 'failure matrix: far away', ([envoy, binaries]) => {
-  const places = new PostgresPlaces(binaries, folder());
-  beforeAll(() => places.start());
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  const places = startedPlaces(binaries, folder());
 
   it(
     titleOf('D-23'),

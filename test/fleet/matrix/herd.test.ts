@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { afterAll, afterEach, expect, it, jest } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { expect, it, jest } from '@jest/globals';
+import { closedAfterEach } from '../../builders/with-closers.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { both, describeWith, envoyPart, postgresPart } from '../../parts.ts';
 import { startCluster } from '../../postgres/cluster.ts';
 import { until } from '../../until.ts';
@@ -19,14 +20,10 @@ const BACK_MS = isForTable() ? 20_000 : 120_000;
 /** For how long the authorities get a tenth of their processor time. */
 const STARVED_MS = 8_000;
 const authorities = ['authority-1', 'authority-2'] as const;
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a herd', ([envoy, binaries]) => {
-  const closers: (() => unknown)[] = [];
-  afterEach(async () => {
-    for (const close of closers.splice(0).toReversed()) await close();
-  });
+  const closers = closedAfterEach();
 
   /** Two authorities, and processes of so many sidecars together, each of which has a lease. */
   async function followed(count: number) {

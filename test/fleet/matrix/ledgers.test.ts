@@ -1,11 +1,11 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { expect, it, jest } from '@jest/globals';
+import { testFolders } from '../../builders/test-folders.ts';
 import { withClosers, type Closers } from '../../builders/with-closers.ts';
 import { ran } from '../../e2e/process.ts';
 import { both, describeWith, envoyPart, postgresPart } from '../../parts.ts';
-import { PostgresPlaces } from '../../postgres/places.ts';
+import { startedPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 import { RealFleet } from './real-fleet.ts';
 import type { AuthorityParty } from './real-fleet.ts';
@@ -13,18 +13,13 @@ import { seen, titleOf } from './rows.ts';
 
 jest.setTimeout(600_000);
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 /** How many uses of high risk, and how many ends, are made while an authority is away. */
 const [REFUNDS, ENDS] = [20, 10];
 
 // Issue 37, point 13 (a).
 describeWith(both(envoyPart(), postgresPart()), 'failure matrix: the ledgers of authorities', ([envoy, binaries]) => {
-  const places = new PostgresPlaces(binaries, folder());
-  beforeAll(() => places.start());
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  const places = startedPlaces(binaries, folder());
 
   /** A fleet of which one authority is away for longer than the others wait, and the other one loses its disk. */
   const lossOf = async (closers: Closers, copies: number | null) => {

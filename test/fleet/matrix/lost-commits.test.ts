@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { openPostgresState, type PostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { withClosers } from '../../builders/with-closers.ts';
@@ -18,8 +18,7 @@ import { startPostgres } from '../../postgres/postgres.ts';
 import { keyOf, migrate, openReplica } from './replicas.ts';
 import { seen, titleOf, type RowName } from './rows.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 const LOST = { code: 'broken', detail: expect.stringContaining('that an authority has seen') };
 /** Whether a database without the changes soon has others under the same numbers. */
 const later = [

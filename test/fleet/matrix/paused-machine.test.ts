@@ -1,14 +1,13 @@
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { serving } from '../../authority/feed/serving.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { until } from '../../until.ts';
 import { seen, titleOf } from './rows.ts';
 import { watch } from './watched-state.ts';
 import { openSidecar } from '../../builders/sidecar-state.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** Nobody can pause the machine of a test: its sidecar has clocks that do what those of a paused machine do. */
 it(titleOf('D-21'), async () => {

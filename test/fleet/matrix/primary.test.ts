@@ -3,7 +3,7 @@ import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import type { PostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import type { TaskKey } from '../../../src/core/state/store.ts';
 import { must, mustFind } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
 import { startCluster, type NodeName, type PostgresCluster } from '../../postgres/cluster.ts';
@@ -15,7 +15,7 @@ import { failovers, seen, titleOf, type RowName } from './rows.ts';
 // Each failover takes seconds, and the table asks for 50.
 jest.setTimeout(120_000 + failovers() * 30_000);
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const CALLERS = 5;
 /** Numbers of tasks that no other test has. */
 const CANCELLED = 800_000_000;
@@ -37,10 +37,7 @@ describeWith(postgresPart(), 'failure matrix: the database', (binaries) => {
     cluster.heal();
     await Promise.all(replicas.map((replica) => replica.close()));
   });
-  afterAll(async () => {
-    await cluster.close();
-    remove();
-  });
+  afterAll(() => cluster.close());
 
   /**
    * Loses the primary and promotes another one, under load, so often; then looks for each acknowledged end. What `losing` returns is awaited

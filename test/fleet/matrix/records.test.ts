@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { expect, it, jest } from '@jest/globals';
+import { testFolders } from '../../builders/test-folders.ts';
 import { withClosers, type Closers } from '../../builders/with-closers.ts';
 import { ran } from '../../e2e/process.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { startSeaweedfs } from '../../authority/records/seaweedfs.ts';
 import { both, describeWith, envoyPart, postgresPart, seaweedfsPart } from '../../parts.ts';
-import { PostgresPlaces } from '../../postgres/places.ts';
+import { startedPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 import { RealFleet } from './real-fleet.ts';
 import { seen, titleOf } from './rows.ts';
@@ -17,18 +17,13 @@ jest.setTimeout(400_000);
 const MOST_UNACKNOWLEDGED = 4_096;
 /** What a killed pod loses is of its last second; more on a loaded machine. */
 const MOST_LOST_MS = 5_000;
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 const parts = both(both(envoyPart(), postgresPart()), seaweedfsPart());
 
 // Each row with a database of its own. They wait most of their time, so they run concurrently.
 describeWith(parts, 'failure matrix: records', ([[envoy, binaries], weed]) => {
-  const places = new PostgresPlaces(binaries, folder());
-  beforeAll(() => places.start());
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  const places = startedPlaces(binaries, folder());
 
   const start = async (closers: Closers, settings: Readonly<Record<string, unknown>> = {}): Promise<RealFleet> => {
     const fleet = await RealFleet.start({

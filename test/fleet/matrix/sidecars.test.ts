@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { ran, remit } from '../../e2e/process.ts';
 import { both, describeWith, envoyPart, faketimePart, postgresPart } from '../../parts.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
@@ -24,7 +24,7 @@ const MAX_GROWN_MIB = 64;
 /** The answer to a use of a task that was completed. */
 const ENDED = '403 task.completed';
 const sidecars = ['sidecar-1', 'sidecar-2'] as const;
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 /** How long after an instant the last use was sent that was allowed, once uses are denied. */
 const allowedFor = async (watch: WatchedUse, sinceMs: number): Promise<number> => {
@@ -54,7 +54,6 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a 
   afterAll(async () => {
     await fleet?.stop();
     await cluster?.close();
-    remove();
   });
 
   /** A task that is used at both sidecars all the time. */

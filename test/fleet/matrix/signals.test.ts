@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, it, jest } from '@jest/globals
 import { decodeJwt } from 'jose';
 import { failover } from '../../../src/dev/postgres/failover.ts';
 import { Receiver } from '../../authority/issuer/transmit/receiver.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { both, describeWith, envoyPart, postgresPart } from '../../parts.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
 import { until } from '../../until.ts';
@@ -19,7 +19,7 @@ const AUTHORITIES = ['authority-1', 'authority-2'] as const;
 /** Tasks that end in each test. */
 const TASKS = 20;
 const TOLD = { withinMs: 240_000 };
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 // Issue 42, point 4.
 describeWith(both(envoyPart(), postgresPart()), 'failure matrix: signals to others', ([envoy, binaries]) => {
@@ -50,7 +50,6 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: signals to othe
     await fleet?.stop();
     await receiver?.close();
     await cluster?.close();
-    remove();
   });
 
   /** Declares tasks and ends them at the second authority; gives their ids once each end is acknowledged. */

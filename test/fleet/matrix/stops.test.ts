@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, jest } from '@jest/globals';
 import { failover } from '../../../src/dev/postgres/failover.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { both, describeWith, envoyPart, postgresPart } from '../../parts.ts';
 import { startCluster } from '../../postgres/cluster.ts';
 import type { PostgresCluster } from '../../postgres/cluster.ts';
@@ -23,7 +23,7 @@ const STOPS = {
   agent: { kind: 'agent', what: PLANNER },
   all: { kind: 'all' },
 } as const;
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 /** A stop that was acknowledged. */
 interface Stopped {
@@ -62,7 +62,6 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: stops', ([envoy
   afterAll(async () => {
     await fleet?.stop();
     await cluster?.close();
-    remove();
   });
 
   const operate = async (at: AuthorityParty, method: 'GET' | 'POST' | 'DELETE', path: string, body?: object) => {

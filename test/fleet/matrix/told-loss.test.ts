@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, expect, it, jest } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { expect, it, jest } from '@jest/globals';
+import { testFolders } from '../../builders/test-folders.ts';
 import { withClosers } from '../../builders/with-closers.ts';
 import type { Closers } from '../../builders/with-closers.ts';
 import { ran } from '../../e2e/process.ts';
@@ -16,8 +16,7 @@ import { seen, titleOf } from './rows.ts';
 
 jest.setTimeout(600_000);
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const AUTHORITIES: readonly AuthorityParty[] = ['authority-1', 'authority-2'];
 

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { IDP, idpJwks, RECEIVER, withdrawals, type Withdrawing } from '../../builders/withdrawals.ts';
 import { both, describeWith, envoyPart, faketimePart, postgresPart } from '../../parts.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
@@ -11,7 +11,7 @@ import { RealFleet } from './real-fleet.ts';
 import { migrate } from './replicas.ts';
 import { seen, titleOf } from './rows.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 /** Issue 37, point 4: one authority declares, another one with a wrong clock is asked to take that away. */
 describeWith(
@@ -47,7 +47,6 @@ describeWith(
       await fleet?.stop();
       await cluster?.close();
       removeLeftClocks();
-      remove();
     });
 
     // The clocks of the authority that declares and of the one that is asked differ by so much; `faketime` counts in seconds.

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { LogThread } from '../../../src/core/ledger/log/log-thread.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
@@ -10,10 +10,9 @@ import { Waits } from '../../../src/serve/waits.ts';
 import { mustConfig } from '../../builders/config.ts';
 import { allowedUse } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 describe('openLedger', () => {
   it('logs at its end how many accepted records it could not write, and why', async () => {

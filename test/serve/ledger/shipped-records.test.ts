@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { receivedLogsIn } from '../../../src/authority/records/received-logs.ts';
 import { verdictOn } from '../../../src/core/ledger/proof/verification.ts';
 import { must, mustFind } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
 import { noteKeyFrom } from '../../../src/core/ledger/proof/note-key.ts';
@@ -16,8 +16,7 @@ import { authority, emitterRecords } from '../../authority/records/receivers.ts'
 import { until } from '../../until.ts';
 import { sidecarIn } from '../sidecars.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const started = async (at: string, log: string[]) =>
   must(

@@ -1,14 +1,13 @@
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { startRemit } from '../../../src/serve/remit.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { AuthorityServer } from '../../sidecar/state/authority-server.ts';
 import { until } from '../../until.ts';
 import { sidecarIn } from '../sidecars.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 it('a sidecar starts without its authority and without a state file, and is ready while it has a lease', async () => {
   const at = folder();

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { encodedRecord } from '../../../src/core/ledger/encoded-record.ts';
 import { orderMade } from '../../../src/core/ledger/order-record.ts';
@@ -14,20 +14,15 @@ import { Faults } from '../../../src/core/telemetry/faults.ts';
 import { mustConfig } from '../../builders/config.ts';
 import { must } from '../../builders/must.ts';
 import { stopOrder } from '../../builders/order.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
-import { PostgresPlaces } from '../../postgres/places.ts';
+import { startedPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 describeWith(postgresPart(), 'openDatabase', (binaries) => {
-  const places = new PostgresPlaces(binaries, folder());
-  beforeAll(() => places.start());
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  const places = startedPlaces(binaries, folder());
 
   // Issue 42, point 3.
   it('logs stops that no authority wrote, by their ids, and that they are lifted', async () => {

@@ -1,14 +1,13 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { openLeaseFile } from '../../../src/serve/state/lease-file.ts';
 import { serving } from '../../authority/feed/serving.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { must } from '../../builders/must.ts';
 import { until } from '../../until.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 describe('openLeaseFile', () => {
   it('gives the longest lease that a process before may have given, until those are over', () => {

@@ -1,17 +1,16 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { keepState } from '../../../src/serve/state/state-upkeep.ts';
 import { directAuthority } from '../../builders/direct-authority.ts';
 import { newMetrics } from '../../../src/core/telemetry/metrics/metrics.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { until } from '../../until.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** A store with 100 ended tasks that can be deleted, and its upkeep. */
 function stage(keepSeconds: number) {

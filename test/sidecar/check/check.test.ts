@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import * as fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HttpCall } from '../../../src/core/action/http/call.ts';
 import type { CheckSignal } from '../../../src/sidecar/check/asked-check.ts';
 import { checksWith } from '../../../src/sidecar/check/check.ts';
@@ -41,7 +41,7 @@ import { TokenUses } from '../../../src/core/token/uses.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
 import { HeldTimers } from '../../core/identity/held-timers.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { observeOrder, stopOrder } from '../../builders/order.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
@@ -52,8 +52,7 @@ import { httpCall } from '../../builders/http-call.ts';
 import { spentIn } from '../../core/state/state-file.ts';
 import { until } from '../../until.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const key = es256Key();
 const ports = { nowMs: () => nowMs, monotonicMs: () => 0, randomBytes };

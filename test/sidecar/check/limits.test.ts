@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HttpCall } from '../../../src/core/action/http/call.ts';
 import { isDeny } from '../../../src/core/decision/decision.ts';
 import { encodedRecord } from '../../../src/core/ledger/encoded-record.ts';
@@ -27,15 +27,14 @@ import { directAuthority } from '../../builders/direct-authority.ts';
 import { httpCall } from '../../builders/http-call.ts';
 import { must } from '../../builders/must.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustTrustDomain } from '../../builders/spiffe-id.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { agent, audience, es256Key, issuer, mint, nowMs, ringOf, soundClaims } from '../../builders/tokens.ts';
 import { HeldTimers } from '../../core/identity/held-timers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const key = es256Key();
 const ports = { nowMs: () => nowMs, monotonicMs: () => 0, randomBytes };

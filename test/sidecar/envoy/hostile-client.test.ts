@@ -1,6 +1,6 @@
 import { connect, type ClientHttp2Session, constants, type OutgoingHttpHeaders } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { framed } from '../../../src/sidecar/envoy/grpc/grpc-messages.ts';
 import { AuthorizationServer } from '../../../src/sidecar/envoy/server.ts';
 import type { ExtAuthzServerOptions } from '../../../src/sidecar/envoy/server-options.ts';
@@ -11,6 +11,7 @@ import { readAsEnvoy } from './protos.ts';
 import { oneByOne, type OneHandler } from './handlers.ts';
 import { CHECK_HEADERS, Flag, Frame, frame, headerBlock, rawConnection } from './raw-http2.ts';
 import { refuse } from './wire.ts';
+import { closedAfterEach } from '../../builders/with-closers.ts';
 import { must } from '../../builders/must.ts';
 
 /** The answer to one call. */
@@ -22,10 +23,7 @@ interface Came {
   readonly code: number;
 }
 
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
+const closing = closedAfterEach();
 
 let server: AuthorizationServer;
 let address: string;

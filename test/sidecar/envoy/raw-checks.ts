@@ -1,4 +1,3 @@
-import { afterEach } from '@jest/globals';
 import { framed } from '../../../src/sidecar/envoy/grpc/grpc-messages.ts';
 import { CHECK_PATH } from '../../../src/sidecar/envoy/proto.ts';
 import { AuthorizationServer } from '../../../src/sidecar/envoy/server.ts';
@@ -10,6 +9,7 @@ import { RawClient, widened } from '../http2/raw-client.ts';
 import { ask, data } from '../http2/requests.ts';
 import { oneByOne, type OneHandler } from './handlers.ts';
 import { refuse } from './wire.ts';
+import { closedAfterEach } from '../../builders/with-closers.ts';
 import { must } from '../../builders/must.ts';
 
 const POST_OVER_HTTP = Buffer.concat([indexed(3), indexed(6)]);
@@ -41,10 +41,7 @@ async function rawChecks(address: string): Promise<RawClient> {
 
 /** Servers of checks with such clients, all closed after each test. */
 export function rawStage() {
-  const closing: (() => unknown)[] = [];
-  afterEach(async () => {
-    for (const close of closing.splice(0).toReversed()) await close();
-  });
+  const closing = closedAfterEach();
   return async (handler: OneHandler = done, over: Partial<ExtAuthzServerOptions> = {}) => {
     const server = new AuthorizationServer(oneByOne(handler), {
       ...systemPorts,

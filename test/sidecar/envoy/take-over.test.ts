@@ -1,21 +1,18 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { refusalsFrom } from '../../../src/sidecar/envoy/authorization.ts';
 import { AuthorizationServer } from '../../../src/sidecar/envoy/server.ts';
 import type { ExtAuthzServerOptions } from '../../../src/sidecar/envoy/server-options.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { closedAfterEach } from '../../builders/with-closers.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { until } from '../../until.ts';
 import { checkClient } from './client.ts';
 import { oneByOne } from './handlers.ts';
 
-const { folder, remove } = scratch();
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
-afterAll(remove);
+const folder = testFolders();
+const closing = closedAfterEach();
 
 const ACCESS = { mode: 0o660, groupId: null, takesOver: true };
 const request = Buffer.from('request');

@@ -1,12 +1,12 @@
 import { type ClientHttp2Session, connect } from 'node:http2';
 import type { AddressInfo, Server } from 'node:net';
-import { afterEach } from '@jest/globals';
 import { headerBlock } from '../../../src/sidecar/http2/header-block.ts';
 import { Http2Server, type Http2ServerOptions } from '../../../src/sidecar/http2/server.ts';
 import type { RequestHead } from '../../../src/sidecar/http2/request-head.ts';
 import type { AnswerableStream, StreamEvents } from '../../../src/sidecar/http2/stream.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { RawClient } from './raw-client.ts';
+import { closedAfterEach } from '../../builders/with-closers.ts';
 
 const OK = headerBlock({ ':status': '200' });
 const END = headerBlock({ 'x-end': 'yes' });
@@ -20,10 +20,7 @@ export interface Served {
 
 /** Everything a suite opens, closed after each of its tests. */
 export function stage() {
-  const closing: (() => unknown)[] = [];
-  afterEach(async () => {
-    for (const close of closing.splice(0).toReversed()) await close();
-  });
+  const closing = closedAfterEach();
   return {
     /** A server on a free loopback port, which by default echoes each request. */
     serve: async (

@@ -3,21 +3,20 @@ import { setTimeout } from 'node:timers/promises';
 import tls from 'node:tls';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import { afterAll, expect, it, jest } from '@jest/globals';
+import { expect, it, jest } from '@jest/globals';
 import type { Down, Up } from '../../../src/core/fleet/messages.ts';
 import { methodOf } from '../../../src/core/fleet/service.ts';
 import type { SpiffeId } from '../../../src/core/identity/spiffe-id.ts';
 import type { Svid } from '../../../src/core/identity/svid.ts';
 import { AuthorityLink } from '../../../src/sidecar/state/authority-link.ts';
 import { svidOf, trustDomain } from '../../authority/feed/serving.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { withClosers } from '../../builders/with-closers.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { until } from '../../until.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** Longer than a keep-alive of 5 s and its 4 s, by which such a stream was lost. */
 const SILENT_MS = 11_000;

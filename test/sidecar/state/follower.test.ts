@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { createAuthority } from '../../../src/dev/authority.ts';
 import type { Down, Up } from '../../../src/core/fleet/messages.ts';
 import { methodOf } from '../../../src/core/fleet/service.ts';
@@ -12,17 +12,14 @@ import { after } from '../../../src/core/runtime/timers.ts';
 import { Follower } from '../../../src/sidecar/state/follower.ts';
 import { SidecarFeed } from '../../../src/sidecar/state/sidecar-feed.ts';
 import { svidOf } from '../../authority/feed/serving.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { closedAfterEach } from '../../builders/with-closers.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { until } from '../../until.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
-const closers: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+const folder = testFolders();
+const closers = closedAfterEach();
 
 const LEASE_MS = 5_000;
 const welcome: Down = {

@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { ServerCredentials, status } from '@grpc/grpc-js';
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { createAuthority } from '../../../src/dev/authority.ts';
 import { svidFrom } from '../../../src/core/identity/svid.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
@@ -10,7 +10,7 @@ import type { SidecarStateOptions } from '../../../src/sidecar/state/sidecar-sta
 import type { SettledUse } from '../../../src/core/state/settling.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
 import { allowedUse } from '../../builders/ledger-record.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { freePort } from '../../free-port.ts';
@@ -19,8 +19,7 @@ import { AuthorityServer, REFUSED } from './authority-server.ts';
 import { digestOf, taskOf } from './model-hub.ts';
 import { openSidecar } from '../../builders/sidecar-state.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 const closers: (() => void)[] = [];
 afterEach(() => closers.splice(0).forEach((close) => close()));
 

@@ -1,18 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { createAuthority } from '../../../src/dev/authority.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { examples } from '../../e2e/domain.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { BOOTSTRAP_FAULTS } from './bootstrap-faults.ts';
 import type { BootstrapFault, BrokenBootstrap } from './bootstrap-faults.ts';
 import { diagnosed } from './diagnosed.ts';
 
 const shipped = resolve(import.meta.dirname, '../../../deploy/envoy/envoy.yaml');
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 /** Bundles by the name of their file. */
 const bundles = new Map<string, string>();
@@ -25,7 +25,6 @@ beforeAll(async () => {
   bundles.set('bundle-of-remit.pem', `${acme}`);
   bundles.set('both.pem', `${acme}${other}`).set('renewed.pem', `${acme}${renewed}`);
 });
-afterAll(remove);
 
 /** The shipped bootstrap with files of a folder of its own, broken by a fault. */
 function broken(change: BootstrapFault['break']): string {

@@ -5,7 +5,7 @@ import { createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { isProblem } from '../../../src/core/runtime/problem.ts';
 import { adminAddressFrom } from '../../../src/tools/doctor/collect/admin-address.ts';
 import type { AdminAddress } from '../../../src/tools/doctor/collect/admin-address.ts';
@@ -13,10 +13,9 @@ import { collectEnvoy } from '../../../src/tools/doctor/collect/envoy-admin.ts';
 import { checks } from '../../../src/tools/doctor/checks.ts';
 import { reportOf } from '../../../src/tools/doctor/report.ts';
 import { reportLines } from '../../../src/tools/doctor/report-text.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const closers: (() => void)[] = [];
 afterEach(() => {

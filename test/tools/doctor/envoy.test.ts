@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import { writeFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { writeCredential } from '../../../src/dev/authority.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../../src/tools/init/envoy-config.ts';
 import { EnvoyProcess } from '../../../src/dev/envoy.ts';
 import type { DevDomain } from '../../../src/dev/domain.ts';
 import { codes } from '../../../src/tools/doctor/codes.ts';
+import { testFolder } from '../../builders/test-folders.ts';
 import { scratchFolder, startDomain } from '../../e2e/domain.ts';
 import { describeWith, envoyPart } from '../../parts.ts';
 import { until } from '../../until.ts';
@@ -46,7 +47,10 @@ const withRefused = (path: string, config: object): object => ({
 });
 
 describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(async () => {
+    await broken?.stop();
+    await domain?.stop();
+  });
   let domain: DevDomain;
   let broken: EnvoyProcess;
   let seen: Diagnosis;
@@ -54,7 +58,6 @@ describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
   const statuses = new Map<string, number>();
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-doctor-');
     const { folder } = scratch;
     domain = await startDomain(binary, {
       folder,
@@ -114,11 +117,6 @@ describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
       statuses.set(name, (await domain.stage.planner.call(await portOf(broken, name), call)).status);
     }
     seen = await diagnosed(['--only', 'envoy', '--envoy', `unix:${adminSocket}`, '--json']);
-  });
-  afterAll(async () => {
-    await broken?.stop();
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const about = (name: string): readonly FoundFinding[] =>

@@ -1,15 +1,13 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { diagnosed } from './diagnosed.ts';
 import { HOST_FAULTS } from './host-faults.ts';
 
 const shipped = resolve(import.meta.dirname, '../../../deploy');
-const { folder, remove } = scratch();
-
-afterAll(remove);
+const folder = testFolders();
 
 /** The codes of errors and warnings in a copy of a shipped folder with these replacements, by file. */
 async function codesAfter(host: string, changes: readonly (readonly [file: string, from: string, to: string])[]) {

@@ -1,14 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { diagnosed } from './diagnosed.ts';
 import { cluster, KUBERNETES_FAULTS } from './kubernetes-faults.ts';
 
-const { folder, remove } = scratch();
-
-afterAll(remove);
+const folder = testFolders();
 
 describe('remit doctor -f of objects of a cluster', () => {
   it.each(KUBERNETES_FAULTS)('finds, with Envoy in the $guard, $name', async ({ break: change, found, guard }) => {

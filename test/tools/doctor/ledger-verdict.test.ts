@@ -2,14 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { cpSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerVerdict } from '../../../src/tools/doctor/collect/ledger-verdict.ts';
 import { unsignedRecords } from '../../../src/tools/doctor/remit/ledger.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { diskLedger, segmentsOf, tamper } from '../../cli/ledgers.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const GIB = 1_073_741_824;
 let whole = '';

@@ -1,11 +1,10 @@
 import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { namedFileAt } from '../../../src/tools/doctor/collect/named-files.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const block = (name: string, text: string): string => `-----BEGIN ${name}-----\n${text}\n-----END ${name}-----\n`;
 

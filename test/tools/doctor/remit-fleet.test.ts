@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { CATEGORIES, isOfRemit } from '../../../src/tools/doctor/codes.ts';
-import { scratchFolder } from '../../e2e/domain.ts';
+import { testFolder } from '../../builders/test-folders.ts';
 import { Fleet, SIDECARS } from '../../e2e/fleet.ts';
 import { describeWith, envoyPart } from '../../parts.ts';
 import { until } from '../../until.ts';
@@ -11,15 +11,10 @@ import { diagnosed } from './diagnosed.ts';
 const OWN = CATEGORIES.filter(isOfRemit).join(',');
 
 describeWith(envoyPart(), '`remit doctor` about an authority and its sidecars', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => fleet?.stop());
   let fleet: Fleet;
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-doctor-fleet-');
     fleet = await Fleet.start(envoy, scratch.folder);
-  });
-  afterAll(async () => {
-    await fleet?.stop();
-    await scratch?.remove();
   });
 
   type Name = Parameters<Fleet['admin']>[0];

@@ -1,15 +1,15 @@
 import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { examples } from '../../e2e/domain.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { diagnosed } from './diagnosed.ts';
 
 /** A server of the example catalog that the shipped Envoy does not have. */
 const UNSERVED = 'host/tickets.acme.test';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const PLANNER = 'spiffe://acme.test/ns/agents/sa/planner';
 const issuer = { url: 'https://issuer.acme.test:9472' };
 
@@ -191,8 +191,6 @@ async function found(file: string): Promise<readonly string[]> {
 
 /** No change. */
 const same = (one: string): string => one;
-
-afterAll(remove);
 
 /** Envoy takes ports out of hosts. */
 const stripped = (one: string): string =>

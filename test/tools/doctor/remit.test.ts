@@ -3,12 +3,13 @@ import { once } from 'node:events';
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { beforeAll, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { CATEGORIES, isOfRemit } from '../../../src/tools/doctor/codes.ts';
 import { writeCredential } from '../../../src/dev/authority.ts';
 import type { DevDomain } from '../../../src/dev/domain.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
+import { testFolder } from '../../builders/test-folders.ts';
 import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from '../../e2e/domain.ts';
 import { segmentsOf, tamper } from '../../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../../parts.ts';
@@ -23,7 +24,7 @@ const OTHER_GROUP = '54321';
 type Undo = () => void | Promise<void>;
 
 describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder(() => domain?.stop());
   let domain: DevDomain;
   let leadMs = 0;
   const at = (name: string): string => join(scratch.folder, name);
@@ -32,7 +33,6 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
   const policyFile = (): string => at('policies/policies/payments.cedar');
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-doctor-');
     mkdirSync(at('policies'));
     cpSync(examples, at('policies'), { recursive: true });
     domain = await startDomain(envoy, {
@@ -47,10 +47,6 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
     const { token } = await mustDeclare(domain.stage.planner, domain);
     await callPayments(domain.stage.planner, domain, { token });
     await domain.remit.flush();
-  });
-  afterAll(async () => {
-    await domain?.stop();
-    await scratch?.remove();
   });
 
   const examined = (file = config(), only = OWN) =>

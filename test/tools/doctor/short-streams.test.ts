@@ -1,8 +1,9 @@
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
-import { examples, scratchFolder } from '../../e2e/domain.ts';
+import { testFolder } from '../../builders/test-folders.ts';
+import { examples } from '../../e2e/domain.ts';
 import { configFromBootstrap } from '../../../src/tools/doctor/envoy/envoy-config.ts';
 import { shortStreams } from '../../../src/tools/doctor/envoy/short-streams.ts';
 import { diagnosed } from './diagnosed.ts';
@@ -26,12 +27,11 @@ const linesOf = (findings: readonly { readonly where: string; readonly message: 
   findings.map(({ where, message }) => `${where}: ${message}`);
 
 describe('remit doctor about streams of MCP', () => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const scratch = testFolder();
   let shipped: string;
   const at = (name: string): string => join(scratch.folder, name);
 
   beforeAll(async () => {
-    scratch = await scratchFolder('remit-doctor-streams-');
     shipped = await readFile(join(import.meta.dirname, '../../../deploy/envoy/envoy.yaml'), 'utf8');
     await mkdir(at('policies'));
     await writeFile(at('policies/actions.yaml'), CATALOG);
@@ -40,7 +40,6 @@ describe('remit doctor about streams of MCP', () => {
       await copyFile(join(examples, name), at(`policies/${name}`));
     await writeFile(at('remit.yaml'), `${REMIT}policies: { folder: ${at('policies')} }\n`);
   });
-  afterAll(() => scratch?.remove());
 
   /** The shipped file with these routes for the host. */
   function withRoutes(routes: readonly object[] | null, domain = 'files.acme.test'): object {

@@ -1,14 +1,13 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { examples } from '../../e2e/domain.ts';
 import { diagnosed } from './diagnosed.ts';
 
 const shipped = resolve(import.meta.dirname, '../../../deploy');
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** A Remit that accepts these trust domains. */
 function configOf(at: string, trustDomains: readonly string[]): string {

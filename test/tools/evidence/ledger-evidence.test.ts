@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerCheckProof } from '../../../src/cli/ledger/ledger-check-proof.ts';
 import { policyTest } from '../../../src/cli/policy/policy-test.ts';
 import { ledgerEvidence } from '../../../src/cli/ledger/ledger-evidence.ts';
@@ -10,13 +10,12 @@ import { keptPoliciesFile } from '../../../src/core/ledger/log/kept-policies.ts'
 import { addUse, type DiskLedger, diskLedger, ran, segmentsOf, START_MS, tamper } from '../../cli/ledgers.ts';
 import { mustOpenLog, portsAt } from '../../core/ledger/log/logs.ts';
 import { folderWith } from '../../builders/policy-folder.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { oscalProblems } from './oscal-schema.ts';
 import { demoLedger, observedUses, policySet, source } from './demo-ledger.ts';
 import type { PolicySource } from '../../../src/core/policy/loading/source.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 let ledger: DiskLedger;
 beforeAll(async () => {

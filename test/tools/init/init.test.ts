@@ -2,7 +2,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Ajv } from 'ajv';
 import { parse, parseAllDocuments } from 'yaml';
 import { intentFileFrom } from '../../../src/agent/task/intent.ts';
@@ -15,14 +15,13 @@ import { policyTest } from '../../../src/cli/policy/policy-test.ts';
 import { configFrom, configProblemText } from '../../../src/core/config/config.ts';
 import { HOSTS } from '../../../src/tools/init/answers.ts';
 import { commandRun } from '../../builders/command-run.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { mustTemplate, objectsOf } from '../../chart/chart.ts';
 import { fillDisk } from '../../full-disk.ts';
 import { describeWith, envoyPart, helmPart } from '../../parts.ts';
 import type { Part } from '../../parts.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const DOMAIN = ['--trust-domain', 'acme.test'];
 

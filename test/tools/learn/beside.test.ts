@@ -1,6 +1,6 @@
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { runLearn } from '../../../src/cli/learn.ts';
 import { policyLint } from '../../../src/cli/policy/policy-lint.ts';
@@ -10,13 +10,12 @@ import { intentFileFrom } from '../../../src/agent/task/intent.ts';
 import type { UseRecord } from '../../../src/core/ledger/record.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { ran } from '../../cli/ledgers.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
 import { observedUse, ranOn } from './learning.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const one = 'spiffe://acme.test/ns/a/sa/one';
 const two = 'spiffe://acme.test/ns/a/sa/two';

@@ -1,17 +1,16 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { runLearn } from '../../../src/cli/learn.ts';
 import { readDescriptions } from '../../../src/tools/learn/descriptions/read-descriptions.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { ran } from '../../cli/ledgers.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
 import { learnFrom, observedUse, times } from './learning.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const openapi = `openapi: 3.0.0
 info: { title: shop, version: '1' }

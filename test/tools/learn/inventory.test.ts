@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { policyLint } from '../../../src/cli/policy/policy-lint.ts';
 import { policyTestCommand } from '../../../src/cli/policy/policy-test.ts';
 import { policyValidateCommand } from '../../../src/cli/policy/policy-validate.ts';
@@ -18,13 +18,12 @@ import type { ReadRecord } from '../../../src/tools/learn/record-window.ts';
 import { withoutUnused } from '../../../src/tools/learn/inventory/unused-grants.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { ran } from '../../cli/ledgers.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
 import { observedUse, ranOn } from './learning.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const agent = 'spiffe://acme.test/ns/agents/sa/planner';
 const policies = `@id("reads")

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { policyLint } from '../../../src/cli/policy/policy-lint.ts';
 import { policyTestCommand } from '../../../src/cli/policy/policy-test.ts';
@@ -12,12 +12,11 @@ import { learnReport } from '../../../src/tools/learn/learn-report.ts';
 import { usesIn } from '../../../src/tools/learn/record-window.ts';
 import { writeLearntFolder } from '../../../src/tools/learn/write-folder.ts';
 import { must } from '../../builders/must.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 import { thoroughly } from '../../thoroughly.ts';
 import { learnFrom, learningFrom, leafOf, logOf, observedUse, ranOn, times } from './learning.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const one = 'spiffe://acme.test/ns/a/sa/one';
 const two = 'spiffe://acme.test/ns/a/sa/two';

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { Catalog } from '../../../src/core/action/catalog/catalog.ts';
 import { editedEnforcement } from '../../../src/tools/observe/edited-enforcement.ts';
 import type { EnforcementChange } from '../../../src/tools/observe/edited-enforcement.ts';
@@ -9,10 +9,9 @@ import { unifiedDiff } from '../../../src/tools/observe/unified-diff.ts';
 import { enforcementFile } from '../../../src/tools/init/enforcement-file.ts';
 import { answersFrom } from '../../../src/tools/init/answers.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
-import { scratch } from '../../builders/scratch.ts';
+import { testFolders } from '../../builders/test-folders.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const nowMs = Date.UTC(2026, 11, 1);
 let catalog: Catalog;

@@ -4,11 +4,11 @@ import { connect, type ServerHttp2Stream } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { MAX_LIST_BYTES } from '../../../../src/agent/forward/listing/whole-list.ts';
 import type { DenialStyle } from '../../../../src/core/action/denial-style.ts';
 import type { ListedTools } from '../../../../src/agent/task/listed-tools.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { bytesOf, type ForwarderUnderTest, startForwarder } from '../upstream.ts';
 
 const tools: ListedTools = { shown: new Map([['a', { limits: null }]]), hidden: null };
@@ -22,7 +22,7 @@ const UNREADABLE = {
   error: { code: -32_010, message: expect.stringContaining('cannot be read'), data: expect.anything() },
 };
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => forwarder.close());
 let forwarder: ForwarderUnderTest;
 /** What the tools of the task are, from now on. */
 let listed: () => Promise<ListedTools | null>;
@@ -34,10 +34,6 @@ beforeAll(async () => {
 beforeEach(() => {
   denials = null;
   listed = async () => tools;
-});
-afterAll(async () => {
-  await forwarder.close();
-  remove();
 });
 
 interface Sent {

@@ -1,19 +1,15 @@
 import { once } from 'node:events';
 import { type IncomingHttpHeaders, connect as connectHttp2, type ServerHttp2Stream } from 'node:http2';
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { LocalUrls } from '../../../../src/agent/forward/local/local-urls.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { bytesOf, type ForwarderUnderTest, raw, startForwarder } from '../upstream.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => forwarder.close());
 let forwarder: ForwarderUnderTest;
 beforeAll(async () => {
   forwarder = await startForwarder(folder(), { url: 'https://tools.acme.test/base', settings: ',upgrade=websocket' });
-});
-afterAll(async () => {
-  await forwarder.close();
-  remove();
 });
 
 /** Where clients write the URL they call. */

@@ -5,11 +5,14 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ownUser, peerUsers } from '../../../../src/agent/forward/local/peer-users.ts';
 import { Places } from '../../../../src/agent/forward/local/places.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { describeWith, otherUserPart } from '../../../parts.ts';
 import { type ForwarderUnderTest, startForwarder } from '../upstream.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(async () => {
+  for (const socket of strangers) socket.destroy();
+  await forwarder.close();
+});
 let forwarder: ForwarderUnderTest;
 const strangers: Socket[] = [];
 beforeAll(async () => {
@@ -17,11 +20,6 @@ beforeAll(async () => {
   forwarder.server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     if (headers['x-h2'] === '1') stream.respond({ ':status': 204 }, { endStream: true });
   });
-});
-afterAll(async () => {
-  for (const socket of strangers) socket.destroy();
-  await forwarder.close();
-  remove();
 });
 
 const request = (): string => `GET ${forwarder.prefix}/v1 HTTP/1.1\r\nhost: 127.0.0.1:${forwarder.port}\r\n\r\n`;

@@ -1,16 +1,15 @@
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import type { AuthorityEngine } from '../../../../src/authority/feed/engine.ts';
 import { storeFailure } from '../../../../src/core/runtime/store-failure.ts';
 import type { SidecarState } from '../../../../src/sidecar/state/sidecar-state.ts';
 import { must } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { byOperator } from '../../../builders/task.ts';
 import { until } from '../../../until.ts';
 import { digestOf, keyOf, serving } from '../serving.ts';
 import { openSidecar } from '../../../builders/sidecar-state.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 it('reads cards that fail once a poll, and sends them once they can be read', async () => {
   const counts = { polls: 0, cards: 0 };

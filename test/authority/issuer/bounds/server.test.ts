@@ -2,15 +2,18 @@ import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { defaultLimits } from '../default-limits.ts';
 import type { IssuedCertificate } from '../../../../src/dev/authority.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { type Bench, type BenchChange, startBench } from '../bench.ts';
 import { flood, idle, tokenRequest } from './clients.ts';
 
 /** Issue 14, point 7: a client of the issuer cannot starve others. */
-const { folder, remove } = scratch();
+const folder = testFolders(async () => {
+  for (const socket of sockets) socket.destroy();
+  for (const one of benches) await one.close();
+});
 const benches: Bench[] = [];
 const sockets: Socket[] = [];
 const start = async (limits: BenchChange['limits'] = {}): Promise<Bench> => {
@@ -21,11 +24,6 @@ const start = async (limits: BenchChange['limits'] = {}): Promise<Bench> => {
 let bench: Bench;
 beforeAll(async () => {
   bench = await start();
-});
-afterAll(async () => {
-  for (const socket of sockets) socket.destroy();
-  for (const one of benches) await one.close();
-  remove();
 });
 
 const open = async (at: Bench, as: IssuedCertificate): Promise<TLSSocket> => {

@@ -1,19 +1,19 @@
 // Issue 41, point 7: emergencies at the issuer.
-import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { deny } from '../../../../src/core/decision/decision.ts';
 import type { Receipt } from '../../../../src/core/fleet/receipt.ts';
 import type { SpiffeId } from '../../../../src/core/identity/spiffe-id.ts';
 import type { IssuedCertificate } from '../../../../src/dev/authority.ts';
 import { must } from '../../../builders/must.ts';
 import { observeOrder, stopOrder } from '../../../builders/order.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustSpiffeId } from '../../../builders/spiffe-id.ts';
 import { type Answer, type Bench, startBench } from '../bench.ts';
 
 const operatorId = 'spiffe://acme.test/ns/ops/sa/desk';
 const agents = ['spiffe://acme.test/ns/agents/*'];
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 let bench: Bench;
 let operator: IssuedCertificate;
 let receipts: string[][] = [];
@@ -37,7 +37,6 @@ const start = async (change: Parameters<typeof startBench>[1] = {}): Promise<voi
 const reporterId = 'spiffe://acme.test/ns/agents/sa/reporter' as SpiffeId;
 beforeEach(() => start());
 afterEach(() => bench.close());
-afterAll(remove);
 
 const json = { 'content-type': 'application/json' };
 const begin = (body: object, as: IssuedCertificate = operator, query = ''): Promise<Answer> =>

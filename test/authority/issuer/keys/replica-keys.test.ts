@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
 import { isDeny } from '../../../../src/core/decision/decision.ts';
 import { ReplicaKeys } from '../../../../src/authority/issuer/keys/replica-keys.ts';
@@ -8,19 +8,17 @@ import type { PublicJwks } from '../../../../src/authority/issuer/keys/signing-k
 import { storeFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import type { SharedKeys } from '../../../../src/core/state/shared-keys.ts';
+import { closedAfterEach } from '../../../builders/with-closers.ts';
 import { keyRevocation } from '../../../builders/key-revocation.ts';
 import { must } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
-import { PostgresPlaces } from '../../../postgres/places.ts';
+import { startedPlaces } from '../../../postgres/places.ts';
 import { until } from '../../../until.ts';
 
-const { folder, remove } = scratch();
-const closers: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+const folder = testFolders();
+const closers = closedAfterEach();
 const WAIT_MS = 10_000;
 
 /** The keys of one more authority, with a clock that moves by `step` alone. `around` puts something before the database. */
@@ -72,12 +70,7 @@ const idsOf = (jwks: PublicJwks): readonly string[] => jwks.keys.map(({ kid }) =
 const claims = { iss: 'https://remit.acme.test' };
 
 describeWith(postgresPart(), 'ReplicaKeys over a PostgreSQL', (binaries) => {
-  const places = new PostgresPlaces(binaries, folder());
-  beforeAll(() => places.start());
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  const places = startedPlaces(binaries, folder());
 
   it('signs once its key has been published for as long as a sidecar may not have it', async () => {
     const { keys, step } = await authority(await places.next());

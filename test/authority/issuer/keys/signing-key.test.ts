@@ -1,15 +1,14 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
 import { makeSigningKey, signingKeyAt } from '../../../../src/authority/issuer/keys/signing-key.ts';
 import type { SigningKey } from '../../../../src/authority/issuer/keys/signing-key.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { must } from '../../../builders/must.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 const newPath = (): string => join(folder(), 'key.pem');
 
 const mustLoad = async (path: string): Promise<SigningKey> => must(await signingKeyAt(path));

@@ -1,16 +1,15 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../../../src/core/decision/decision.ts';
 import { type PublicJwks, SigningKeys } from '../../../../src/authority/issuer/keys/signing-keys.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { until } from '../../../until.ts';
 import { must } from '../../../builders/must.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const START_MS = Date.parse('2026-08-01T00:00:00Z');
 

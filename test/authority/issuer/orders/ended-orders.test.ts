@@ -1,16 +1,15 @@
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { watchEndedOrders } from '../../../../src/authority/issuer/orders/ended-orders.ts';
 import { directAuthority } from '../../../builders/direct-authority.ts';
 import type { Store } from '../../../../src/core/state/store.ts';
 import { must } from '../../../builders/must.ts';
 import { observeOrder, stopOrder } from '../../../builders/order.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustOpen } from '../../../builders/state-file.ts';
 import { until } from '../../../until.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const madeAtMs = Date.UTC(2026, 11, 1);
 const untilMs = madeAtMs + 60_000;

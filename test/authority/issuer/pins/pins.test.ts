@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import { ListToolsRequestSchema, type Tool } from '@modelcontextprotocol/sdk/types.js';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { askedTools, type AskedServer, type AskedWith } from '../../../../src/authority/issuer/pins/ask-server.ts';
 import { watchPins } from '../../../../src/authority/issuer/pins/watch-pins.ts';
 import { toolPin } from '../../../../src/core/action/mcp/tool-pin.ts';
@@ -19,7 +19,7 @@ import { type CertificateAuthority, createAuthority } from '../../../../src/dev/
 import { mustCatalog } from '../../../builders/catalog.ts';
 import { directAuthority } from '../../../builders/direct-authority.ts';
 import { must } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustOpen } from '../../../builders/state-file.ts';
 import { svidOf } from '../../feed/serving.ts';
 import { eventually, HeldTimers } from '../../../core/identity/held-timers.ts';
@@ -66,7 +66,7 @@ async function mcpServer(authority: CertificateAuthority) {
   };
 }
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => server.close());
 let authority: CertificateAuthority;
 let server: Awaited<ReturnType<typeof mcpServer>>;
 let svid: Svid;
@@ -74,10 +74,6 @@ beforeAll(async () => {
   authority = await createAuthority('acme.test', systemPorts);
   server = await mcpServer(authority);
   svid = svidOf(await authority.svid('/ns/remit/sa/issuer'), authority);
-});
-afterAll(async () => {
-  await server.close();
-  remove();
 });
 beforeEach(() => server.list([search, pay]));
 

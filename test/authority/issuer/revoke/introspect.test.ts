@@ -1,26 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { deny } from '../../../../src/core/decision/decision.ts';
 import type { IssuedSvid } from '../../../../src/dev/authority.ts';
 import { resourceMetadataUrl } from '../../../../src/authority/issuer/resource-metadata.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustOpen } from '../../../builders/state-file.ts';
 import { type Answer, audience, type Bench, formHeaders, issuerUrl, type Parameters, startBench } from '../bench.ts';
 import { plannerId, reporterId } from '../idp.ts';
 import { mustSpiffeId } from '../../../builders/spiffe-id.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 let bench: Bench;
 let gateway: IssuedSvid;
 const gatewayId = 'spiffe://acme.test/ns/gateway/sa/gateway';
 beforeAll(async () => {
   bench = await startBench(folder(), { settings: { introspectors: new Set([mustSpiffeId(gatewayId)]) } });
   gateway = await bench.authority.svid('/ns/gateway/sa/gateway');
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const tokenOf = (answer: Answer): string => String(answer.json['access_token']);

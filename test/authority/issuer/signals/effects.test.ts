@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { deny, isDeny } from '../../../../src/core/decision/decision.ts';
 import type { ReasonCode } from '../../../../src/core/decision/reasons.ts';
 import type { SignalEffect } from '../../../../src/authority/issuer/signals/effects.ts';
@@ -8,7 +8,7 @@ import type { Store } from '../../../../src/core/state/store.ts';
 import { taskPermits, type Task } from '../../../../src/core/task/task.ts';
 import { taskClaimsFrom } from '../../../../src/core/token/claims.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { tokenNumber } from '../../../builders/task.ts';
 import { soundClaims } from '../../../builders/tokens.ts';
 import { type Bench, issuerUrl, startBench } from '../bench.ts';
@@ -23,8 +23,7 @@ import {
   transmitterIssuer,
 } from './transmitter.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** An event with a configured effect. */
 async function withEffect(

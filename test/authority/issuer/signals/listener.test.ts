@@ -1,11 +1,14 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { request } from 'node:https';
 import { IssuerServer } from '../../../../src/authority/issuer/server.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { type Bench, startBench } from '../bench.ts';
 import { newTask, setHeaders, setOf, signalServices, taskNow } from './transmitter.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(async () => {
+  await listener.close(1_000);
+  await bench.close();
+});
 let bench: Bench;
 let listener: IssuerServer;
 let port: number;
@@ -13,11 +16,6 @@ beforeAll(async () => {
   bench = await startBench(folder(), { signals: signalServices() });
   listener = new IssuerServer({ services: bench.services, tls: bench.tls, limits: bench.limits, serves: 'signals' });
   ({ port } = await listener.listen('127.0.0.1', 0));
-});
-afterAll(async () => {
-  await listener.close(1_000);
-  await bench.close();
-  remove();
 });
 
 /** The status of a request without a client certificate. */

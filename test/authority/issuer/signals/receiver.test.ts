@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { SpiffeId } from '../../../../src/core/identity/spiffe-id.ts';
 import { jtiDigestOf } from '../../../../src/core/token/jti-digest.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
 import type { Task } from '../../../../src/core/task/task.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { es256Key, signed } from '../../../builders/tokens.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustOpen } from '../../../builders/state-file.ts';
 import { type Bench, issuerUrl, startBench } from '../bench.ts';
 import {
@@ -25,14 +25,10 @@ import {
   transmitterIssuer,
 } from './transmitter.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 let bench: Bench;
 beforeAll(async () => {
   bench = await startBench(folder(), { signals: signalServices() });
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const store = () => bench.store;

@@ -1,15 +1,14 @@
 // Issue 42, point 4: signals that stop an agent or a user.
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { StopEffect } from '../../../../src/authority/issuer/signals/effects.ts';
 import type { StopOrder } from '../../../../src/core/order/order.ts';
 import { must, mustFind } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustSpiffeId } from '../../../builders/spiffe-id.ts';
 import { type Bench, issuerUrl, startBench } from '../bench.ts';
 import { eventUri, newTask, push, setOf, signalServices, taskNow, transmitterIssuer } from './transmitter.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const planner = 'spiffe://acme.test/ns/agents/sa/planner';
 

@@ -1,11 +1,11 @@
 // Issue 42, points 1 and 2: stops at the issuer.
-import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { IssuedCertificate } from '../../../../src/dev/authority.ts';
 import type { StopOrder } from '../../../../src/core/order/order.ts';
 import type { Receipt } from '../../../../src/core/fleet/receipt.ts';
 import { must, mustFind } from '../../../builders/must.ts';
 import { stopOrder } from '../../../builders/order.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustSpiffeId } from '../../../builders/spiffe-id.ts';
 import { type Answer, type Bench, details, startBench } from '../bench.ts';
 import { newTask, signalServices } from '../signals/transmitter.ts';
@@ -14,7 +14,7 @@ const plannerId = 'spiffe://acme.test/ns/agents/sa/planner';
 const reporterId = 'spiffe://acme.test/ns/agents/sa/reporter';
 const operatorId = 'spiffe://acme.test/ns/ops/sa/operator';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 let bench: Bench;
 let operator: IssuedCertificate;
 let receipts: string[][] = [];
@@ -36,7 +36,6 @@ beforeEach(async () => {
   operator = await bench.authority.svid('/ns/ops/sa/operator');
 });
 afterEach(() => bench.close());
-afterAll(remove);
 
 const json = { 'content-type': 'application/json' };
 const make = (stop: object, as = operator, query = ''): Promise<Answer> =>

@@ -1,17 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { deny } from '../../../../src/core/decision/decision.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { audience, type Bench, details, type Parameters, startBench } from '../bench.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 let bench: Bench;
 beforeAll(async () => {
   bench = await startBench(folder());
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const check = (change: Parameters = {}, as = bench.planner, at: Bench = bench) =>

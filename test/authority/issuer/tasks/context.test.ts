@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { deny } from '../../../../src/core/decision/decision.ts';
 import type { ReasonCode } from '../../../../src/core/decision/reasons.ts';
@@ -7,11 +7,11 @@ import type { Question } from '../../../../src/core/policy/question.ts';
 import type { Task } from '../../../../src/core/task/task.ts';
 import type { IssuedCertificate } from '../../../../src/dev/authority.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { type Answer, type Bench, startBench } from '../bench.ts';
 import { newTask, recordsOf, taskNow } from '../signals/transmitter.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 const reporterId = 'spiffe://acme.test/ns/agents/sa/reporter' as SpiffeId;
 const plannerId = 'spiffe://acme.test/ns/agents/sa/planner';
 const monitorId = 'spiffe://acme.test/ns/agents/sa/monitor' as SpiffeId;
@@ -44,10 +44,6 @@ beforeAll(async () => {
   monitor = await bench.authority.svid('/ns/agents/sa/monitor');
   otherMonitor = await bench.authority.svid('/ns/agents/sa/other-monitor');
   operator = await bench.authority.svid('/ns/ops/sa/operator');
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const store = () => bench.store;

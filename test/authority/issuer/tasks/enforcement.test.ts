@@ -1,13 +1,12 @@
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Enforcement, Receipt } from '../../../../src/core/fleet/receipt.ts';
 import { storeFailure } from '../../../../src/core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../../src/core/runtime/store-failure.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { startBench } from '../bench.ts';
 import type { Answer, Bench } from '../bench.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 const benches: Bench[] = [];
 afterEach(async () => {
   for (const bench of benches.splice(0)) await bench.close();

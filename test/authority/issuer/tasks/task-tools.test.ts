@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { taskPreview, taskPreviewJson } from '../../../../src/authority/issuer/tasks/task-tools.ts';
 import { isOAuthError } from '../../../../src/authority/issuer/oauth-error.ts';
 import type { ObserveEntry } from '../../../../src/core/policy/enforcement.ts';
@@ -7,7 +7,7 @@ import { Orders } from '../../../../src/core/order/orders.ts';
 import type { Order } from '../../../../src/core/order/order.ts';
 import { observeOrder, stopOrder } from '../../../builders/order.ts';
 import { folderWith, mustLoad } from '../../../builders/policy-folder.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { taskNumber } from '../../../builders/task.ts';
 import { type Bench, startBench } from '../bench.ts';
 
@@ -263,7 +263,7 @@ describe('taskPreview', () => {
 });
 
 describe('POST /intents/check of a task', () => {
-  const { folder, remove } = scratch();
+  const folder = testFolders(() => bench.close());
   let bench: Bench;
   let task = '';
   beforeAll(async () => {
@@ -273,10 +273,6 @@ describe('POST /intents/check of a task', () => {
       authorization_details: JSON.stringify([entry(['tickets.search-customers'])]),
     });
     task = String(declared.json['txn']);
-  });
-  afterAll(async () => {
-    await bench.close();
-    remove();
   });
 
   it('answers its agent with its actions and tools', async () => {

@@ -1,15 +1,15 @@
 // A task is asked about again with what it was issued with.
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { SpiffeId } from '../../../../src/core/identity/spiffe-id.ts';
 import type { Question } from '../../../../src/core/policy/question.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
 import type { IssuedCertificate } from '../../../../src/dev/authority.ts';
 import { mustFind } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { type Answer, audience, type Bench, details, type Parameters, startBench } from '../bench.ts';
 import { type Idp, idpUrl, plannerId, reporterId, startIdp } from '../idp.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 const monitorId = 'spiffe://acme.test/ns/agents/sa/monitor' as SpiffeId;
 /** It stands still, so that both questions are of one second. */
 const nowMs = Date.now();
@@ -29,10 +29,6 @@ beforeAll(async () => {
     },
   });
   monitor = await bench.authority.svid('/ns/agents/sa/monitor');
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const asking: Parameters = {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { deny } from '../../../../src/core/decision/decision.ts';
 import type { Decision } from '../../../../src/core/decision/decision.ts';
@@ -9,11 +9,11 @@ import { authorize } from '../../../../src/core/policy/authorize.ts';
 import type { Question } from '../../../../src/core/policy/question.ts';
 import { must } from '../../../builders/must.ts';
 import { folderWith, mustLoad } from '../../../builders/policy-folder.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { type Answer, audience, type Bench, type Parameters, startBench } from '../bench.ts';
 import { type Idp, plannerId, startIdp } from '../idp.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders(() => bench.close());
 const idp: Idp = startIdp();
 let bench: Bench;
 /** Decides in place of the example policies. */
@@ -37,10 +37,6 @@ beforeAll(async () => {
 afterEach(() => {
   instead.grant = null;
   asked.length = 0;
-});
-afterAll(async () => {
-  await bench.close();
-  remove();
 });
 
 const withScope = (scope: string, change: Parameters = {}, as = bench.planner): Promise<Answer> =>

@@ -1,9 +1,9 @@
-import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { IssuedCertificate } from '../../../../src/dev/authority.ts';
 import type { Question } from '../../../../src/core/policy/question.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustSpiffeId } from '../../../builders/spiffe-id.ts';
 import { type Answer, type Bench, details, issuerUrl, startBench } from '../bench.ts';
 import { setHeaders, setOf, signalServices } from '../signals/transmitter.ts';
@@ -11,7 +11,7 @@ import { setHeaders, setOf, signalServices } from '../signals/transmitter.ts';
 const reporterId = 'spiffe://acme.test/ns/agents/sa/reporter';
 const operatorId = 'spiffe://acme.test/ns/ops/sa/operator';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 let bench: Bench;
 let operator: IssuedCertificate;
 let aheadMs = 0;
@@ -33,7 +33,6 @@ beforeEach(async () => {
   bench = await start();
 });
 afterEach(() => bench.close());
-afterAll(remove);
 
 const idOf = (answer: Answer): string => String(answer.json['txn']);
 const post = (id: string, what: string, as = operator): Promise<Answer> =>

@@ -1,14 +1,13 @@
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Limit } from '../../../../src/core/limit/limit.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
 import { must } from '../../../builders/must.ts';
 import { mustSpiffeId } from '../../../builders/spiffe-id.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { type Answer, type Bench, startBench } from '../bench.ts';
 
 const MINUTE = 60_000;
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const limit = (of: Partial<Limit>): Limit => ({
   id: 'a-minute',

@@ -1,9 +1,9 @@
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { allowBy } from '../../../../src/core/decision/allow.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
 import { jtiDigestOf } from '../../../../src/core/token/jti-digest.ts';
 import { transactionTokenSigner } from '../../../../src/core/token/transaction-token-signer.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustSpiffeId, mustTrustDomain } from '../../../builders/spiffe-id.ts';
 import { es256Key } from '../../../builders/tokens.ts';
 import { mixedRing } from '../../../core/token/external-tokens.ts';
@@ -12,8 +12,7 @@ import { must } from '../../../builders/must.ts';
 import { details, startBench } from '../bench.ts';
 import { newTask } from '../signals/transmitter.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const planner = 'spiffe://acme.test/ns/agents/sa/planner';
 const reporter = mustSpiffeId('spiffe://acme.test/ns/agents/sa/reporter');

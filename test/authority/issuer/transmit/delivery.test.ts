@@ -1,7 +1,7 @@
 // Issue 42, point 4.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createLocalJWKSet, decodeJwt, jwtVerify } from 'jose';
 import { newSigningKey } from '../../../../src/authority/issuer/keys/signing-key.ts';
 import type { SigningKey } from '../../../../src/authority/issuer/keys/signing-key.ts';
@@ -18,7 +18,7 @@ import { causeOf } from '../../../../src/core/task/cause.ts';
 import { directAuthority } from '../../../builders/direct-authority.ts';
 import { must } from '../../../builders/must.ts';
 import { stopOrder } from '../../../builders/order.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustOpen } from '../../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { until } from '../../../until.ts';
@@ -27,7 +27,7 @@ import { Receiver } from './receiver.ts';
 const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/';
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type/';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 let key: SigningKey;
 let receiver: Receiver;
 let store: Store;
@@ -48,7 +48,6 @@ afterEach(async () => {
   await receiver.close();
   store.close();
 });
-afterAll(remove);
 
 const stopAll = async (): Promise<void> => {
   for (const stop of stops.splice(0)) await stop();

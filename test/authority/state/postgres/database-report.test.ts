@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { failover } from '../../../../src/dev/postgres/failover.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { migrate, openReplica } from '../../../fleet/matrix/replicas.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
 import { startCluster, type NodeName, type PostgresCluster } from '../../../postgres/cluster.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 describeWith(postgresPart(), 'what `remit fleet` shows of a PostgreSQL', (binaries) => {
   let cluster: PostgresCluster;
@@ -13,10 +13,7 @@ describeWith(postgresPart(), 'what `remit fleet` shows of a PostgreSQL', (binari
     cluster = await startCluster({ binaries, folder: folder() });
     await migrate(cluster);
   });
-  afterAll(async () => {
-    await cluster.close();
-    remove();
-  });
+  afterAll(() => cluster.close());
 
   const hostOf = (name: NodeName): string => `127.0.0.1:${cluster.front(name).port}`;
   const reported = async () => {

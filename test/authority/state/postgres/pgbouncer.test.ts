@@ -6,7 +6,7 @@ import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts'
 import { DevProcess } from '../../../../src/dev/child.ts';
 import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import { must } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { freePort } from '../../../free-port.ts';
@@ -15,7 +15,7 @@ import { PostgresPlaces } from '../../../postgres/places.ts';
 import { asDatabaseUser } from '../../../../src/dev/postgres/database-user.ts';
 import { until } from '../../../until.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const key = { issuer, id: taskNumber(1).id };
 
 describeWith(both(postgresPart(), pgbouncerPart()), 'the state behind PgBouncer', ([binaries, pgbouncer]) => {
@@ -44,7 +44,6 @@ describeWith(both(postgresPart(), pgbouncerPart()), 'the state behind PgBouncer'
   afterAll(async () => {
     await bouncer.end();
     await places.stop();
-    remove();
   });
 
   it('settles, issues, ends and follows in transaction mode, for two replicas at once', async () => {

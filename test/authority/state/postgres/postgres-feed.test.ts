@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { QueryResult } from 'pg';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
 import type { StoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { Database } from '../../../../src/authority/state/postgres/database.ts';
@@ -8,13 +8,13 @@ import { PostgresFeed } from '../../../../src/authority/state/postgres/postgres-
 import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { must } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
-import { PostgresPlaces } from '../../../postgres/places.ts';
+import { startedPlaces } from '../../../postgres/places.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 
 /** A database in which something happens right after the next read. */
 class Interleaved extends Database {
@@ -30,12 +30,7 @@ class Interleaved extends Database {
 }
 
 describeWith(postgresPart(), 'the feed of a PostgreSQL', (binaries) => {
-  const places = new PostgresPlaces(binaries, folder());
-  beforeAll(() => places.start());
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  const places = startedPlaces(binaries, folder());
 
   it('gives out no change and no card that another primary does not have, though that primary has as many changes', async () => {
     const url = await places.next();

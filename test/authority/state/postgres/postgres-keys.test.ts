@@ -5,12 +5,12 @@ import { openPostgresState } from '../../../../src/authority/state/postgres/post
 import type { PostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import { keyRevocation } from '../../../builders/key-revocation.ts';
 import { must } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
 import { PostgresPlaces } from '../../../postgres/places.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const opened: PostgresState[] = [];
 const newJwk = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' });
 const key = (keyId: string) => ({ keyId, jwk: JSON.stringify({ ...newJwk(), kid: keyId, alg: 'ES256' }), proof: null });
@@ -38,7 +38,6 @@ describeWith(postgresPart(), 'keys of authorities in a PostgreSQL', (binaries) =
   afterAll(async () => {
     for (const state of opened) await state.close();
     await places.stop();
-    remove();
   });
 
   it('each change of the set is a change of the feed, and all authorities see it as of that change', async () => {

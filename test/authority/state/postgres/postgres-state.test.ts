@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
@@ -10,14 +10,14 @@ import type { TaskSpend } from '../../../../src/core/state/spend.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { allowedUse, endRecord } from '../../../builders/ledger-record.ts';
 import { must, mustFind } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
-import { PostgresPlaces, RUNTIME } from '../../../postgres/places.ts';
+import { RUNTIME, startedPlaces } from '../../../postgres/places.ts';
 import { until } from '../../../until.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const key = { issuer, id: taskNumber(1).id };
 const calls = (limit: number): readonly TaskSpend[] => [{ kind: 'calls', limit }];
 const use = (decisionId: string, limit = 1_000) => ({ decisionId, key, jtiDigest: 'digest-1', spends: calls(limit) });
@@ -46,12 +46,7 @@ const open = (url: string, options: Partial<PostgresStateOptions> = {}) =>
   openPostgresState({ ...defaults, target: must(postgresTargetFrom(url)), ...options });
 
 describeWith(postgresPart(), 'openPostgresState', (binaries) => {
-  const places = new PostgresPlaces(binaries, folder());
-  beforeAll(() => places.start());
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  const places = startedPlaces(binaries, folder());
 
   /** A state with task 1 and its token. */
   async function opened(options: Partial<PostgresStateOptions> = {}): Promise<{ url: string; state: PostgresState }> {

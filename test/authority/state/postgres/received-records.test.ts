@@ -25,7 +25,7 @@ import { Database } from '../../../../src/authority/state/postgres/database.ts';
 import { emitterHeads } from '../../../../src/authority/state/postgres/emitter-heads.ts';
 import { receivedObjects } from '../../../../src/authority/state/postgres/received-objects.ts';
 import { must } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { ran } from '../../../cli/ledgers.ts';
 import { FaultProxy } from '../../../fault-proxy.ts';
 import {
@@ -44,8 +44,7 @@ import { describeWith, postgresPart, seaweedfsPart } from '../../../parts.ts';
 import { PostgresPlaces } from '../../../postgres/places.ts';
 import { until } from '../../../until.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const address = (port: number): string =>
   `s3://records/moved/?endpoint=${encodeURIComponent(`http://127.0.0.1:${port}`)}`;

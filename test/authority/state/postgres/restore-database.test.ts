@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import { restoreCommand } from '../../../../src/cli/state/restore.ts';
 import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
@@ -10,13 +10,13 @@ import { restoreDatabase } from '../../../../src/authority/state/postgres/restor
 import { commandRun } from '../../../builders/command-run.ts';
 import { must } from '../../../builders/must.ts';
 import { observeOrder, stopOrder } from '../../../builders/order.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
-import { PostgresPlaces } from '../../../postgres/places.ts';
+import { startedPlaces } from '../../../postgres/places.ts';
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const NOW_MS = 5_000;
 const STATES = 'SELECT id, state, cause FROM remit.tasks ORDER BY id';
 
@@ -53,12 +53,7 @@ async function withTasks(state: PostgresState): Promise<void> {
 }
 
 describeWith(postgresPart(), 'restoreDatabase', (binaries) => {
-  const places = new PostgresPlaces(binaries, folder());
-  beforeAll(() => places.start());
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  const places = startedPlaces(binaries, folder());
 
   it('ends every open task with its record, begins another life, and ends the authorities of the life before', async () => {
     const url = await places.next();

@@ -14,7 +14,7 @@ import { migratePostgres } from '../../../../src/authority/state/postgres/migrat
 import { connectionOf } from '../../../../src/authority/state/postgres/primary.ts';
 import { must, mustFind } from '../../../builders/must.ts';
 import { observeOrder, stopOrder } from '../../../builders/order.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
@@ -38,7 +38,7 @@ const limited = (n: number, amount = 1) => ({ ...ofLimits(`d-${n}`), spends: [li
 const junkSignals = (count: number): string => `INSERT INTO remit.signals (receiver, at_ms, rank, bytes)
   SELECT 'siem', (extract(epoch FROM now()) * 1000)::bigint, 2, '{}' FROM generate_series(1, ${count})`;
 
-const { folder, remove } = scratch();
+const folder = testFolders();
 const HOUR_MS = 3_600_000;
 const key = { issuer, id: taskNumber(1).id };
 
@@ -51,10 +51,7 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
   afterEach(async () => {
     for (const close of closers.splice(0).toReversed()) await close();
   });
-  afterAll(async () => {
-    await places.stop();
-    remove();
-  });
+  afterAll(() => places.stop());
 
   const open = async (
     url: string,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { threadId } from 'node:worker_threads';
 import type { Worker } from 'node:worker_threads';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { Connection } from '../../../../src/authority/state/sqlite/connection.ts';
 import { insertRecords } from '../../../../src/authority/state/sqlite/tables/outbox-table.ts';
 import { AuthorityThread } from '../../../../src/authority/state/sqlite/authority-thread.ts';
@@ -12,15 +12,14 @@ import type { AuthorityThreadOptions } from '../../../../src/authority/state/sql
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { endRecord } from '../../../builders/ledger-record.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing, mustOpen } from '../../../builders/state-file.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { must } from '../../../builders/must.ts';
 
 // A thread starts here, which is slow on a loaded machine.
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const key = { issuer: taskNumber(1).issuer, id: taskNumber(1).id };
 const use = (n: number) => ({

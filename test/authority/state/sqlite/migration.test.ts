@@ -3,21 +3,20 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { tableProblem } from '../../../../src/core/sqlite/file-format.ts';
 import type { FileFormat } from '../../../../src/core/sqlite/file-format.ts';
 import { migrateFile, pendingVersion } from '../../../../src/authority/state/sqlite/migration.ts';
 import { createState, stateFormat } from '../../../../src/authority/state/sqlite/schema.ts';
 import { openStore, openStoreForReading } from '../../../../src/authority/state/sqlite/open-store.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing, mustOpen } from '../../../builders/state-file.ts';
 import { stopOrder } from '../../../builders/order.ts';
 import { byOperator, issuer, taskNumber } from '../../../builders/task.ts';
 import { compiledOnce } from '../../../core/state/writer-process.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 const environment = compiledOnce(folder());
 
 const fileOf8 = () => fileOf(8);

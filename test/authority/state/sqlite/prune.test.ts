@@ -1,21 +1,20 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { array, assert, constant, constantFrom, integer, nat, oneof, option, property, record } from 'fast-check';
 import type { Arbitrary } from 'fast-check';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { signalLimits } from '../../../../src/core/state/signal-queue.ts';
 import type { IssuedToken, Store } from '../../../../src/core/state/store.ts';
 import type { Task } from '../../../../src/core/task/task.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustOpen } from '../../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { must } from '../../../builders/must.ts';
 import { thoroughly } from '../../../thoroughly.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const KEEP_MS = 60_000;
 const SKEW_MS = 60_000;

@@ -2,19 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { openStore, openStoreForReading } from '../../../../src/authority/state/sqlite/open-store.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { encoded, endRecord } from '../../../builders/ledger-record.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing, mustOpen } from '../../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { must } from '../../../builders/must.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 const newFile = (): string => join(folder(), 'state.db');
 const options = { ...agreeing(), randomBytes };
 

@@ -3,13 +3,12 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { lockState } from '../../../../src/authority/state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const outcomeOf = (taken: ReturnType<typeof lockState>): string => (isStoreFailure(taken) ? taken.code : 'taken');
 

@@ -2,17 +2,16 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { describeWith, stracePart } from '../../../parts.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { fileImplementations } from '../../../core/state/contract/implementations.ts';
 
 // Traced processes start here, which is slow on a loaded machine.
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** The threads that waited for a disk in a process that settles uses, according to the kernel. `main` is the one of the event loop. */
 async function syncing(strace: string, implementation: 'direct' | 'thread'): Promise<readonly string[]> {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { openStoreForReading } from '../../../../src/authority/state/sqlite/open-store.ts';
 import { isStoreFailure, storeFailure } from '../../../../src/core/runtime/store-failure.ts';
@@ -9,14 +9,13 @@ import type { TaskStanding, StoreReader, UseState } from '../../../../src/core/s
 import { stateAt } from '../../../../src/core/task/task.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { allowedUse } from '../../../builders/ledger-record.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing, mustOpen } from '../../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { must } from '../../../builders/must.ts';
 import { thoroughly } from '../../../thoroughly.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** Task 2 is a part of task 1, and task 4 of task 3. They share a history, and a use of a part is a use of both. */
 const tasks = [

@@ -1,16 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { appendNote } from '../../../../src/core/ledger/log/checkpoint-file.ts';
 import { anchorsIn } from '../../../../src/core/ledger/proof/anchor-file.ts';
 import { signedCheckpoint } from '../../../../src/core/ledger/proof/checkpoint.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { privateKeyOf } from '../keys.ts';
 import { notesIn } from './verified.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const tested = resolve(import.meta.dirname, '../../../../src/core/ledger/log/checkpoint-file.ts');
 const script = `import { appendNote } from ${JSON.stringify(tested)}; appendNote(process.argv[1], 'a'.repeat(4000));`;

@@ -2,18 +2,17 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { recordBytesIn } from '../../../../src/core/ledger/proof/leaf.ts';
 import { readLog } from '../../../../src/core/ledger/log/log-reader.ts';
 import { segmentPath } from '../../../../src/core/ledger/log/segment/segment-files.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { describeWith, stracePart } from '../../../parts.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { verdictIn } from './verified.ts';
 import { thoroughly } from '../../../thoroughly.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const LANES = 2;
 /** More injections than a run makes system calls of one kind. */

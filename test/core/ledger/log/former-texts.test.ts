@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { ledgerVerify } from '../../../../src/cli/ledger/ledger-verify.ts';
 import type { JsonValue } from '../../../../src/core/ledger/canonical-json.ts';
 import { encodedRecord } from '../../../../src/core/ledger/encoded-record.ts';
@@ -11,13 +11,12 @@ import type { LedgerRecord } from '../../../../src/core/ledger/record.ts';
 import { setHashOf } from '../../../../src/core/policy/loading/set-hash.ts';
 import { folderWith } from '../../../builders/policy-folder.ts';
 import { must } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { ran } from '../../../cli/ledgers.ts';
 import { policyLoad } from '../../../tools/evidence/demo-ledger.ts';
 import { mustOpenLog, settingsIn } from './logs.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const sets = ['one', 'two', 'three'].map((id) => {
   const source = folderWith(`@id("${id}") permit (principal, action, resource);`);

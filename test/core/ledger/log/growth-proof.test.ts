@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { checkpointInNote } from '../../../../src/core/ledger/proof/checkpoint.ts';
 import { consistencyProblem } from '../../../../src/core/ledger/proof/consistency-proof.ts';
 import { leafHash } from '../../../../src/core/ledger/proof/merkle.ts';
@@ -6,13 +6,12 @@ import { growthProof } from '../../../../src/core/ledger/log/growth-proof.ts';
 import type { GrowthProof } from '../../../../src/core/ledger/log/growth-proof.ts';
 import { readLog } from '../../../../src/core/ledger/log/log-reader.ts';
 import { must, mustFind } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { diskLedger, segmentsOf, tamper } from '../../../cli/ledgers.ts';
 import { naiveRoot } from '../naive-merkle.ts';
 import { mustOpenLog, settingsIn } from './logs.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** Segments end with records 4, 8, 12, 16 and 20; 22 in all. */
 const whole = diskLedger(folder(), 16);

@@ -1,15 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { setHashOf } from '../../../../src/core/policy/loading/set-hash.ts';
 import { keepPolicies, keptPolicies, keptPoliciesFile } from '../../../../src/core/ledger/log/kept-policies.ts';
 import { folderWith } from '../../../builders/policy-folder.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { describeWith, stracePart } from '../../../parts.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const source = folderWith('@id("a") permit (principal, action, resource);', {
   entities: '[]',

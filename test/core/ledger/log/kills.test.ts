@@ -2,18 +2,17 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { recordBytesIn } from '../../../../src/core/ledger/proof/leaf.ts';
 import { readLog } from '../../../../src/core/ledger/log/log-reader.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustOpen } from '../../../builders/state-file.ts';
 import { drawn } from '../../../drawn.ts';
 import { thoroughly } from '../../../thoroughly.ts';
 import { verdictIn } from './verified.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const LANES = 2;
 const KILLS = thoroughly(25, 8);

@@ -1,7 +1,7 @@
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { openedCheckpoint } from '../../../../src/core/ledger/proof/checkpoint.ts';
 import { appended, emptyRange } from '../../../../src/core/ledger/proof/compact-range.ts';
 import { leafHash, rootOf } from '../../../../src/core/ledger/proof/merkle.ts';
@@ -12,13 +12,12 @@ import { SegmentLog } from '../../../../src/core/ledger/log/log.ts';
 import { LogReader, readLog } from '../../../../src/core/ledger/log/log-reader.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { encoded } from '../../../builders/ledger-record.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { contents, failureOf, incoming, mustOpenLog, portsAt, settingsIn } from './logs.ts';
 import { mustFind } from '../../../builders/must.ts';
 import { notesIn } from './verified.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const FILE = 'f'.repeat(32);
 

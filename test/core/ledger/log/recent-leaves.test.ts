@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { newRing, RingWriter } from '../../../../src/core/ledger/log/leaf-ring.ts';
 import { LogPages } from '../../../../src/core/ledger/log/log-pages.ts';
@@ -8,14 +8,13 @@ import { RecentLeaves } from '../../../../src/core/ledger/log/recent-leaves.ts';
 import type { PackedLeaves } from '../../../../src/core/ledger/log/written-leaves.ts';
 import { endRecord } from '../../../builders/ledger-record.ts';
 import { must, mustFind } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { unpackedLeaves } from '../../../builders/unpacked-leaves.ts';
 import { thoroughly } from '../../../thoroughly.ts';
 import { incoming, mustOpenLog, settingsIn } from './logs.ts';
 import { ModelLog } from './model-log.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const batch = (from: number, count: number) => Array.from({ length: count }, (_, index) => endRecord(from + index));
 

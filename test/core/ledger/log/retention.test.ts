@@ -1,19 +1,18 @@
 import { cpSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { recordBytesIn } from '../../../../src/core/ledger/proof/leaf.ts';
 import type { LedgerRecord } from '../../../../src/core/ledger/record.ts';
 import { SegmentLog } from '../../../../src/core/ledger/log/log.ts';
 import { readLog } from '../../../../src/core/ledger/log/log-reader.ts';
 import type { LogSettings } from '../../../../src/core/ledger/log/log-settings.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { failureOf, incoming, mustOpenLog, portsAt, settingsIn } from './logs.ts';
 import { verdictIn } from './verified.ts';
 import { mustFind } from '../../../builders/must.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const FILE = 'f'.repeat(32);
 const DAY_MS = 86_400_000;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { pathTemplateFrom } from '../../../../src/core/action/catalog/template.ts';
 import type { PathTemplate } from '../../../../src/core/action/catalog/template.ts';
@@ -10,13 +10,12 @@ import { LogReader } from '../../../../src/core/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../../../src/core/ledger/log/segment/record-filter.ts';
 import { isAskedFor } from '../../../../src/core/ledger/log/segment/record-filter.ts';
 import { recordMembersIn } from '../../../../src/core/ledger/search/index-builder.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustFind } from '../../../builders/must.ts';
 import { thoroughly } from '../../../thoroughly.ts';
 import { mustOpenLog, portsAt, settingsIn } from '../log/logs.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const bytesOf = (record: JsonValue): Uint8Array => {
   const text = canonicalJson(record);

@@ -1,12 +1,11 @@
 import { appendFileSync, cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { anyPath } from '../../../../src/core/config/writable-path.ts';
 import { folderFeed, loadedAhead } from '../../../../src/core/policy/loading/feed.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** The shipped policies, loaded ahead, and how often they were loaded. */
 function ahead() {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe } from '@jest/globals';
-import { PostgresPlaces } from '../../../postgres/places.ts';
+import { afterAll, describe } from '@jest/globals';
+import { startedPlaces } from '../../../postgres/places.ts';
 import { scratch } from '../../../builders/scratch.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
 import { outboxOf, settledIn, spentIn } from '../state-file.ts';
@@ -48,9 +48,7 @@ export function describeEach(title: string, suite: (implementation: Implementati
       }));
   }
   describeWith(postgresPart(), `${title}: postgres`, (binaries) => {
-    const places = new PostgresPlaces(binaries, folder());
-    beforeAll(() => places.start());
-    afterAll(() => places.stop());
+    const places = startedPlaces(binaries, folder());
     const { postgres: open } = implementations;
     if (open === undefined) throw new Error('no implementation postgres');
     suite({

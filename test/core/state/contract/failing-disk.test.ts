@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { describeWith, stracePart } from '../../../parts.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { spentIn } from '../state-file.ts';
@@ -13,8 +13,7 @@ import type { OpenState } from './implementations.ts';
 
 // Traced processes start here, which is slow on a loaded machine.
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const key = { issuer: taskNumber(1).issuer, id: taskNumber(1).id };
 

@@ -1,16 +1,15 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { allowedFrom } from '../../../../src/core/state/reported-uses.ts';
 import { stateAt } from '../../../../src/core/task/task.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { must } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustOpen } from '../../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** Two tasks with deadlines, of which the first has a damaged row. */
 function staged(damage: string) {

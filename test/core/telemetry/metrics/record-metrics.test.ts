@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { IntentRecord } from '../../../../src/core/ledger/record.ts';
 import { settleBindingViolation } from '../../../../src/core/task/binding-violation.ts';
 import { newMetrics } from '../../../../src/core/telemetry/metrics/metrics.ts';
@@ -15,13 +15,12 @@ import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { after } from '../../../../src/core/runtime/timers.ts';
 import { encoded, endRecord } from '../../../builders/ledger-record.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { mustOpen } from '../../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { must } from '../../../builders/must.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const open = () => {
   const metrics = newMetrics();

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { packText, sectionsFrom } from '../../../../src/authority/records/pack.ts';
 import { ledgerIndex } from '../../../../src/cli/ledger/ledger-index.ts';
 import { ledgerQuery } from '../../../../src/cli/ledger/ledger-query.ts';
@@ -21,14 +21,13 @@ import { Waits } from '../../../../src/serve/waits.ts';
 import { mustConfig } from '../../../builders/config.ts';
 import { allowedUse } from '../../../builders/ledger-record.ts';
 import { must, mustFind } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { connected, nameOf, partFrom, sidecarLog } from '../../../authority/records/receivers.ts';
 import { addUse, diskLedger, ran, START_MS } from '../../../cli/ledgers.ts';
 import { receivedFleet } from '../../../cli/received-fleet.ts';
 import { until } from '../../../until.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const SOON: IndexTiming = { firstMs: 0, everyMs: 20, retryMs: 20 };
 

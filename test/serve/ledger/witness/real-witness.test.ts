@@ -4,15 +4,14 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { ledgerVerify } from '../../../../src/cli/ledger/ledger-verify.ts';
 import { visitWitness } from '../../../../src/serve/ledger/witness/witness-visit.ts';
 import type { WitnessState } from '../../../../src/serve/ledger/witness/witness-visit.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { addUse, diskLedger, ran } from '../../../cli/ledgers.ts';
 import { mustOpenLog, portsAt } from '../../../core/ledger/log/logs.ts';
 import { describeWith, litewitnessPart } from '../../../parts.ts';
 import { independentExit } from '../../../verifier/independent.ts';
 import { startLitewitness, type Litewitness } from './litewitness.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** A ledger, the file of its cosigned checkpoints, and visits of a witness to it. */
 function witnessed(witness: Litewitness, uses: number) {

@@ -1,18 +1,17 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { cosignaturesOn } from '../../../../src/core/ledger/proof/cosignature.ts';
 import { visitWitness } from '../../../../src/serve/ledger/witness/witness-visit.ts';
 import type { WitnessState } from '../../../../src/serve/ledger/witness/witness-visit.ts';
 import { pauseMs } from '../../../../src/serve/ledger/witness/witness-pause.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { addUse, diskLedger } from '../../../cli/ledgers.ts';
 import { mustOpenLog, portsAt } from '../../../core/ledger/log/logs.ts';
 import { cosignatureLine, witnessNumber } from '../../../core/ledger/proof/witnesses.ts';
 import { WitnessServer, type Answer } from './witness-server.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 const servers: WitnessServer[] = [];
 afterEach(async () => {
   for (const server of servers.splice(0)) await server.close();

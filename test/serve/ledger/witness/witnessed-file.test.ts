@@ -11,19 +11,18 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { anchorsIn } from '../../../../src/core/ledger/proof/anchor-file.ts';
 import { checkpointInNote, signedCheckpoint } from '../../../../src/core/ledger/proof/checkpoint.ts';
 import { witnessedFrom } from '../../../../src/core/ledger/proof/witnessed.ts';
 import { neededNotes } from '../../../../src/serve/ledger/witness/needed-notes.ts';
 import { WitnessedFile } from '../../../../src/serve/ledger/witness/witnessed-file.ts';
 import { must } from '../../../builders/must.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { privateKeyOf } from '../../../core/ledger/keys.ts';
 import { cosignedNote, witnessNumber } from '../../../core/ledger/proof/witnesses.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const origin = 'remit.acme.test/main/00000000000000000000000000000001';
 const other = 'remit.acme.test/main/00000000000000000000000000000002';

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { ledgerVerify } from '../../../../src/cli/ledger/ledger-verify.ts';
 import { witnessKeyText } from '../../../../src/core/ledger/proof/note-key.ts';
@@ -9,14 +9,13 @@ import { startRemit } from '../../../../src/serve/remit.ts';
 import { mustConfig } from '../../../builders/config.ts';
 import { must } from '../../../builders/must.ts';
 import { baseSchema, exampleCatalog } from '../../../builders/policy-folder.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { ran } from '../../../cli/ledgers.ts';
 import { witnessNumber } from '../../../core/ledger/proof/witnesses.ts';
 import { until } from '../../../until.ts';
 import { WitnessServer } from './witness-server.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 /** A process with a ledger; each start notes what it logs. */
 function process(at: string) {

@@ -1,6 +1,5 @@
 import { Client, credentials } from '@grpc/grpc-js';
 import type { ChannelCredentials } from '@grpc/grpc-js';
-import { afterEach } from '@jest/globals';
 import type { CertificateAuthority, IssuedSvid } from '../../../../src/dev/authority.ts';
 import { authorizationHandler, refusalsFrom } from '../../../../src/sidecar/envoy/authorization.ts';
 import { NetworkServer } from '../../../../src/sidecar/envoy/network/network-server.ts';
@@ -12,6 +11,7 @@ import { systemPorts } from '../../../../src/core/runtime/ports.ts';
 import { after } from '../../../../src/core/runtime/timers.ts';
 import { heldSvid, svidOf, trustDomain } from '../../../authority/feed/serving.ts';
 import { tlsWith } from '../../../authority/feed/raw-client.ts';
+import { closedAfterEach } from '../../../builders/with-closers.ts';
 import { must } from '../../../builders/must.ts';
 import { mustSpiffeId } from '../../../builders/spiffe-id.ts';
 import { checksBy } from '../handlers.ts';
@@ -67,10 +67,7 @@ export function networkStages(): (
   handler?: CheckHandler,
   options?: Partial<ExtAuthzServerOptions & NetworkRules>,
 ) => Promise<NetworkStage> {
-  const closers: (() => unknown)[] = [];
-  afterEach(async () => {
-    for (const close of closers.splice(0).toReversed()) await close();
-  });
+  const closers = closedAfterEach();
   return async (handler = decideAlike(), options = {}) => {
     const acme = await trustDomain('acme.test');
     const own = heldSvid(svidOf(await acme.svid('/remit'), acme));

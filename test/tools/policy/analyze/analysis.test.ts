@@ -1,15 +1,14 @@
 import { join } from 'node:path';
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { compareSets } from '../../../../src/tools/policy/analyze/analysis.ts';
 import { analysisPrograms } from '../../../../src/tools/policy/analyze/programs.ts';
 import { Prover } from '../../../../src/tools/policy/analyze/prover.ts';
 import { must } from '../../../builders/must.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../../builders/policy-folder.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { MUTE, scriptedEngine } from '../../../builders/scripted-engine.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const withZones = (text: string): string => exampleCatalog.replace(/^timeZones:\n.*\n/m, text);
 

@@ -1,19 +1,18 @@
 import { join } from 'node:path';
-import { afterAll, expect, it, jest } from '@jest/globals';
+import { expect, it, jest } from '@jest/globals';
 import { analysisPrograms } from '../../../../src/tools/policy/analyze/programs.ts';
 import { Prover } from '../../../../src/tools/policy/analyze/prover.ts';
 import { uselessPolicies } from '../../../../src/tools/policy/analyze/useless.ts';
 import { must } from '../../../builders/must.ts';
 import { folderWith, mustLoad } from '../../../builders/policy-folder.ts';
-import { scratch } from '../../../builders/scratch.ts';
+import { testFolders } from '../../../builders/test-folders.ts';
 import { ifTexts, MUTE, PROVES, scriptedEngine } from '../../../builders/scripted-engine.ts';
 import { analysisPart, describeWith } from '../../../parts.ts';
 
 jest.setTimeout(600_000);
 
 const LINKS = 'payers.cedarlinks.json';
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 async function useless(engine: string, policies: string, links?: readonly object[]): Promise<readonly string[]> {
   const source = folderWith(policies);

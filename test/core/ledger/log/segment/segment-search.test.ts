@@ -1,7 +1,7 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { recordBytesIn } from '../../../../../src/core/ledger/proof/leaf.ts';
 import type { SpiffeId } from '../../../../../src/core/identity/spiffe-id.ts';
@@ -12,13 +12,12 @@ import type { IncomingRecord } from '../../../../../src/core/ledger/log/log.ts';
 import { LogReader } from '../../../../../src/core/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../../../../src/core/ledger/log/segment/record-filter.ts';
 import { encoded } from '../../../../builders/ledger-record.ts';
-import { scratch } from '../../../../builders/scratch.ts';
+import { testFolders } from '../../../../builders/test-folders.ts';
 import { failureOf, mustOpenLog, portsAt, settingsIn } from '../logs.ts';
 import { mustFind } from '../../../../builders/must.ts';
 import { thoroughly } from '../../../../thoroughly.ts';
 
-const { folder, remove } = scratch();
-afterAll(remove);
+const folder = testFolders();
 
 const FILE = 'f'.repeat(32);
 
