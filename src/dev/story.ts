@@ -1,4 +1,5 @@
 import type { Agent, AgentCall, AgentReply } from './agent.ts';
+import { tokenRequest, type TaskDeclaration } from './issuer-request.ts';
 
 /** The addresses of the trust domain's parts, all on 127.0.0.1. */
 export interface Stage {
@@ -246,23 +247,8 @@ interface Issued {
   readonly taskId: string | null;
 }
 
-async function declare(
-  { issuerPort, issuerHost }: Stage,
-  agent: Agent,
-  intent: { readonly purpose: string; readonly actions: readonly string[] },
-): Promise<Issued> {
-  const detail = { type: 'urn:remit:task', locations: [AUDIENCE], ...intent };
-  const reply = await agent.call(issuerPort, {
-    host: issuerHost,
-    method: 'POST',
-    path: '/oauth/token',
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams({
-      grant_type: 'client_credentials',
-      resource: AUDIENCE,
-      authorization_details: JSON.stringify([detail]),
-    }).toString(),
-  });
+async function declare({ issuerPort, issuerHost }: Stage, agent: Agent, intent: TaskDeclaration): Promise<Issued> {
+  const reply = await agent.call(issuerPort, { host: issuerHost, ...tokenRequest(AUDIENCE, intent) });
   const body = jsonOf(reply);
   return {
     seen: { status: reply.status, reason: stringMember(body, 'error') },

@@ -2,6 +2,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from '@jest/globals';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
+import { formPost, tokenRequest } from '../../src/dev/issuer-request.ts';
 import { es256Key, jwksOf, signed } from '../builders/tokens.ts';
 import { describeWith, envoyPart, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
@@ -99,20 +100,9 @@ const declaredAt = async (
   at: AuthorityName,
   dpop: string,
 ): Promise<readonly [status: number, said: string]> => {
-  const detail = {
-    type: 'urn:remit:task',
-    locations: ['https://payments.acme.test'],
-    actions: ['payments.read'],
-    purpose: 'look at a payment',
-  };
-  const { status, body } = await fleet.ask(at, '/oauth/token', {
-    headers: { 'content-type': 'application/x-www-form-urlencoded', dpop },
-    body: new URLSearchParams({
-      grant_type: 'client_credentials',
-      resource: 'https://payments.acme.test',
-      authorization_details: JSON.stringify([detail]),
-    }).toString(),
-  });
+  const task = { actions: ['payments.read'], purpose: 'look at a payment' };
+  const request = tokenRequest('https://payments.acme.test', task, { dpop });
+  const { status, body } = await fleet.ask(at, request.path, request);
   return [status, JSON.parse(body).error ?? JSON.parse(body).token_type];
 };
 
@@ -168,13 +158,8 @@ describeWith(envoyPart(), 'the issuers of two authorities behind a TCP balancer'
     it('a refresh token renews the task at both, and at none once either ended it', async () => {
       const { taskId } = await fleet.declare();
       const refreshed = async (at: AuthorityName): Promise<unknown> => {
-        const { body } = await fleet.ask(at, '/oauth/token', {
-          headers: { 'content-type': 'application/x-www-form-urlencoded' },
-          body: new URLSearchParams({
-            grant_type: 'refresh_token',
-            refresh_token: `remit-refresh-${taskId}`,
-          }).toString(),
-        });
+        const fields = { grant_type: 'refresh_token', refresh_token: `remit-refresh-${taskId}` };
+        const { body } = await fleet.ask(at, '/oauth/token', formPost('/oauth/token', fields));
         const { error, txn } = JSON.parse(body);
         return error ?? txn;
       };

@@ -9,6 +9,7 @@ import { systemPorts } from '../../src/core/runtime/ports.ts';
 import type { LineSink } from '../../src/core/telemetry/decision-log.ts';
 import type { Ports } from '../../src/core/runtime/ports.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
+import { tokenRequest } from '../../src/dev/issuer-request.ts';
 
 /** The example policies. */
 export const examples = resolve(import.meta.dirname, '../../cedar-policies');
@@ -70,24 +71,8 @@ export interface Declaration {
 export function declare(agent: Agent, { stage }: DevDomain, declaration: Declaration = {}): Promise<AgentReply> {
   const { actions = ['payments.read', 'payments.create'], purpose = 'settle payment p-1', constraints } = declaration;
   const { audience = 'https://payments.acme.test' } = declaration;
-  const detail = {
-    type: 'urn:remit:task',
-    locations: [audience],
-    actions,
-    purpose,
-    ...(constraints === undefined ? {} : { constraints }),
-  };
-  return agent.call(stage.issuerPort, {
-    host: stage.issuerHost,
-    method: 'POST',
-    path: '/oauth/token',
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams({
-      grant_type: 'client_credentials',
-      resource: audience,
-      authorization_details: JSON.stringify([detail]),
-    }).toString(),
-  });
+  const request = tokenRequest(audience, { actions, purpose, constraints });
+  return agent.call(stage.issuerPort, { host: stage.issuerHost, ...request });
 }
 
 /** A token with its task; throws where the issuer refuses. */

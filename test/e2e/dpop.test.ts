@@ -1,6 +1,7 @@
 import { beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
+import { tokenRequest } from '../../src/dev/issuer-request.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { CRM, SERVED, withCrm } from './crm.ts';
@@ -27,22 +28,10 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
     dpopProof({ key: own, ...options });
 
   const issued = async (resource: string, action: string): Promise<string> => {
-    const reply = await domain.stage.planner.call(domain.stage.issuerPort, {
-      host: domain.stage.issuerHost,
-      method: 'POST',
-      path: '/oauth/token',
-      headers: {
-        'content-type': 'application/x-www-form-urlencoded',
-        dpop: await proof({ method: 'POST', url: 'https://issuer.acme.test/oauth/token' }),
-      },
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        resource,
-        authorization_details: JSON.stringify([
-          { type: 'urn:remit:task', locations: [resource], actions: [action], purpose: 'look' },
-        ]),
-      }).toString(),
-    });
+    const { planner, issuerPort, issuerHost } = domain.stage;
+    const dpop = await proof({ method: 'POST', url: 'https://issuer.acme.test/oauth/token' });
+    const request = tokenRequest(resource, { actions: [action], purpose: 'look' }, { dpop });
+    const reply = await planner.call(issuerPort, { host: issuerHost, ...request });
     const body = JSON.parse(reply.body);
     expect([reply.status, body.token_type]).toEqual([200, 'DPoP']);
     return body.access_token;

@@ -14,6 +14,7 @@ import { noteKeyOf, noteKeyText } from '../../src/core/ledger/proof/note-key.ts'
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { mustFind } from '../builders/must.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
+import { tokenRequest } from '../../src/dev/issuer-request.ts';
 import { freePorts } from '../free-port.ts';
 import { until } from '../until.ts';
 import { BundlePublisher } from './bundle-publisher.ts';
@@ -255,15 +256,8 @@ export class Fleet {
     actions: readonly string[] = ['payments.read', 'payments.list'],
     at: AuthorityName = 'authority',
   ): Promise<{ readonly token: string; readonly taskId: string }> {
-    const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'look at payments' };
-    const reply = await this.ask(at, '/oauth/token', {
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        resource: AUDIENCE,
-        authorization_details: JSON.stringify([constraints === undefined ? detail : { ...detail, constraints }]),
-      }).toString(),
-    });
+    const request = tokenRequest(AUDIENCE, { actions, purpose: 'look at payments', constraints });
+    const reply = await this.ask(at, request.path, request);
     if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
     const body = JSON.parse(reply.body);
     return { token: body.access_token, taskId: body.txn };

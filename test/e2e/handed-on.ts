@@ -1,5 +1,6 @@
 import type { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
+import { formPost } from '../../src/dev/issuer-request.ts';
 import type { Declaration } from './domain.ts';
 
 /** A part of the planner's task for another agent: its token and its task. By default it may read payments. */
@@ -10,17 +11,12 @@ export async function handedOn(
   { actions = ['payments.read'], purpose = 'settle payment p-1' }: Pick<Declaration, 'actions' | 'purpose'> = {},
 ): Promise<{ readonly token: string; readonly taskId: string }> {
   const exchange = async (by: Agent, fields: Readonly<Record<string, string>>) => {
-    const reply = await by.call(stage.issuerPort, {
-      host: stage.issuerHost,
-      method: 'POST',
-      path: '/oauth/token',
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({
-        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
-        subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
-        ...fields,
-      }).toString(),
+    const request = formPost('/oauth/token', {
+      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+      subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+      ...fields,
     });
+    const reply = await by.call(stage.issuerPort, { host: stage.issuerHost, ...request });
     if (reply.status !== 200) throw new Error(reply.body);
     return JSON.parse(reply.body);
   };

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt, SignJWT } from 'jose';
 import type { Agent } from '../../src/dev/agent.ts';
 import type { AgentReply } from '../../src/dev/agent.ts';
+import { formPost } from '../../src/dev/issuer-request.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { startDevProcess } from './dev-process.ts';
@@ -116,14 +117,10 @@ describeWith(envoyPart(), 'no output contains a secret', (envoy) => {
       ): Promise<AgentReply> =>
         planner.call(issuerPort, {
           host: `localhost:${issuerPort}`,
-          method: 'POST',
-          path,
-          headers: {
-            'content-type': 'application/x-www-form-urlencoded',
+          ...formPost(path, form, {
             ...(binding === 'dpop' ? { dpop: await proof('POST', new URL(path, dev.place('issuer')).href) } : {}),
             ...headers,
-          },
-          body: new URLSearchParams(form).toString(),
+          }),
         });
       const request = {
         resource: AUDIENCE,

@@ -6,6 +6,7 @@ import { taskShow } from '../../src/cli/task/task-show.ts';
 import { Agent } from '../../src/dev/agent.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
+import { tokenRequest } from '../../src/dev/issuer-request.ts';
 import type { LedgerRecord, UseRecord } from '../../src/core/ledger/record.ts';
 import type { FindingRecord, OutcomeRecord } from '../../src/core/ledger/outcome-record.ts';
 import { recordBytesIn } from '../../src/core/ledger/proof/leaf.ts';
@@ -73,23 +74,9 @@ for (const version of envoyVersions) {
     });
 
     const declareFiles = async () => {
-      const detail = {
-        type: 'urn:remit:task',
-        locations: ['https://files.acme.test'],
-        actions: ['files.read'],
-        purpose: 'read files',
-      };
-      const reply = await agent.call(domain.stage.issuerPort, {
-        host: domain.stage.issuerHost,
-        method: 'POST',
-        path: '/oauth/token',
-        headers: { 'content-type': 'application/x-www-form-urlencoded' },
-        body: new URLSearchParams({
-          grant_type: 'client_credentials',
-          resource: 'https://files.acme.test',
-          authorization_details: JSON.stringify([detail]),
-        }).toString(),
-      });
+      const request = tokenRequest('https://files.acme.test', { actions: ['files.read'], purpose: 'read files' });
+      const { issuerPort, issuerHost } = domain.stage;
+      const reply = await agent.call(issuerPort, { host: issuerHost, ...request });
       const body = JSON.parse(reply.body);
       return { token: String(body.access_token), taskId: String(body.txn) };
     };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, it } from '@jest/globals';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import type { DevDomain } from '../../src/dev/domain.ts';
+import { formPost } from '../../src/dev/issuer-request.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { testFolder } from '../builders/test-folders.ts';
 import { declare, examples, startDomain } from './domain.ts';
@@ -134,21 +135,16 @@ describeWith(envoyPart(), 'what policies read, through Envoy', (envoy) => {
       .setExpirationTime('10m')
       .sign(idpKey);
     const locations = ['https://tickets.acme.test'];
-    const reply = await planner.call(issuerPort, {
-      host: issuerHost,
-      method: 'POST',
-      path: '/oauth/token',
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({
-        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
-        subject_token: token,
-        subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
-        resource: 'https://tickets.acme.test',
-        authorization_details: JSON.stringify([
-          { type: 'urn:remit:task', locations, actions: ['tickets.create'], purpose: 'help' },
-        ]),
-      }).toString(),
+    const request = formPost('/oauth/token', {
+      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+      subject_token: token,
+      subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+      resource: 'https://tickets.acme.test',
+      authorization_details: JSON.stringify([
+        { type: 'urn:remit:task', locations, actions: ['tickets.create'], purpose: 'help' },
+      ]),
     });
+    const reply = await planner.call(issuerPort, { host: issuerHost, ...request });
     return { status: reply.status, body: JSON.parse(reply.body) };
   };
 

@@ -13,6 +13,7 @@ import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
+import { tokenRequest } from '../../src/dev/issuer-request.ts';
 import { until } from '../until.ts';
 import { examples } from './domain.ts';
 import { ran, remit } from './process.ts';
@@ -302,24 +303,9 @@ export class Processes {
     readonly token: string;
     readonly taskId: string;
   }> {
-    const detail = {
-      type: 'urn:remit:task',
-      locations: [audience],
-      actions,
-      purpose: 'look at payments',
-      ...(constraints === undefined ? {} : { constraints }),
-    };
-    const reply = await this.#ask('/oauth/token', {
-      headers: {
-        'content-type': 'application/x-www-form-urlencoded',
-        ...(dpop === undefined ? {} : { dpop }),
-      },
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        resource: audience,
-        authorization_details: JSON.stringify([detail]),
-      }).toString(),
-    });
+    const task = { actions, purpose: 'look at payments', constraints };
+    const request = tokenRequest(audience, task, dpop === undefined ? {} : { dpop });
+    const reply = await this.#ask(request.path, request);
     if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
     const body = JSON.parse(reply.body);
     return { token: body.access_token, taskId: body.txn };

@@ -1,6 +1,7 @@
 import { beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
+import { tokenRequest } from '../../src/dev/issuer-request.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { testFolder } from '../builders/test-folders.ts';
 import { startDomain } from './domain.ts';
@@ -29,22 +30,9 @@ describeWith(envoyPart(), 'the rate of agents behind a hop, through Envoy', (env
   const declare = async (agent: Agent): Promise<Behind> => {
     const key = newKey();
     const { issuerPort, issuerHost } = domain.stage;
-    const reply = await agent.call(issuerPort, {
-      host: issuerHost,
-      method: 'POST',
-      path: '/oauth/token',
-      headers: {
-        'content-type': 'application/x-www-form-urlencoded',
-        dpop: await dpopProof({ key, method: 'POST', url: 'https://issuer.acme.test/oauth/token' }),
-      },
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        resource: AUDIENCE,
-        authorization_details: JSON.stringify([
-          { type: 'urn:remit:task', locations: [AUDIENCE], actions: ['payments.read'], purpose: 'look' },
-        ]),
-      }).toString(),
-    });
+    const dpop = await dpopProof({ key, method: 'POST', url: 'https://issuer.acme.test/oauth/token' });
+    const request = tokenRequest(AUDIENCE, { actions: ['payments.read'], purpose: 'look' }, { dpop });
+    const reply = await agent.call(issuerPort, { host: issuerHost, ...request });
     expect([reply.status, reply.body]).toEqual([200, expect.any(String)]);
     return { key, token: JSON.parse(reply.body).access_token };
   };

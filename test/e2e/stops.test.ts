@@ -8,6 +8,7 @@ import { until } from '../until.ts';
 import { testFolder } from '../builders/test-folders.ts';
 import { Fleet, SIDECARS } from './fleet.ts';
 import type { SidecarName } from './fleet.ts';
+import { tokenRequest } from '../../src/dev/issuer-request.ts';
 
 const PLANNER = 'spiffe://acme.test/ns/agents/sa/planner';
 const STOPPED = '403 stopped.agent';
@@ -42,15 +43,9 @@ describeWith(envoyPart(), 'an agent that runs wild at two sidecars', (envoy) => 
     return JSON.parse(out) as { readonly id: string; readonly enforcement: object };
   };
   const declared = async () => {
-    const detail = { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.read'] };
-    const { status, body } = await fleet.ask('authority', '/oauth/token', {
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        resource: 'https://payments.acme.test',
-        authorization_details: JSON.stringify([{ ...detail, purpose: 'look at payments' }]),
-      }).toString(),
-    });
+    const task = { actions: ['payments.read'], purpose: 'look at payments' };
+    const request = tokenRequest('https://payments.acme.test', task);
+    const { status, body } = await fleet.ask('authority', request.path, request);
     return { status, ...(JSON.parse(body) as { readonly reason?: string; readonly next?: string }) };
   };
 

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { Agent } from '../../src/dev/agent.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
+import { tokenRequest } from '../../src/dev/issuer-request.ts';
 import { firstSvid } from '../../src/core/identity/first-svid.ts';
 import { tlsMaterialOf } from '../../src/core/identity/svid.ts';
 import { workloadApiTargetFrom } from '../../src/core/identity/workload-api-address.ts';
@@ -116,24 +117,9 @@ export class HostDomain {
 
   /** A token of the planner for `actions`. */
   async declare(actions: readonly string[]): Promise<string> {
-    const detail = {
-      type: 'urn:remit:task',
-      locations: [`https://${HOST}`],
-      actions,
-      purpose: 'settle payment p-1',
-    };
     const port = this.#remit?.issuerPort ?? 0;
-    const reply = await this.planner.agent.call(port, {
-      host: `localhost:${port}`,
-      method: 'POST',
-      path: '/oauth/token',
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        resource: `https://${HOST}`,
-        authorization_details: JSON.stringify([detail]),
-      }).toString(),
-    });
+    const request = tokenRequest(`https://${HOST}`, { actions, purpose: 'settle payment p-1' });
+    const reply = await this.planner.agent.call(port, { host: `localhost:${port}`, ...request });
     if (reply.status !== 200) throw new Error(`the issuer answered ${reply.status}: ${reply.body}`);
     return JSON.parse(reply.body).access_token;
   }

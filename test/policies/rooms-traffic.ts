@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Agent } from '../../src/dev/agent.ts';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
+import { tokenRequest } from '../../src/dev/issuer-request.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import type { Ports } from '../../src/core/runtime/ports.ts';
 import { startRemit } from '../../src/serve/remit.ts';
@@ -80,18 +81,8 @@ async function startedIn(folder: string, ports: Ports): Promise<Remit> {
 }
 
 async function tokenOf(agent: Agent, port: number): Promise<string> {
-  const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions: ['rooms.*'], purpose: PURPOSE };
-  const reply = await agent.call(port, {
-    host: `localhost:${port}`,
-    method: 'POST',
-    path: '/oauth/token',
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams({
-      grant_type: 'client_credentials',
-      resource: AUDIENCE,
-      authorization_details: JSON.stringify([detail]),
-    }).toString(),
-  });
+  const request = tokenRequest(AUDIENCE, { actions: ['rooms.*'], purpose: PURPOSE });
+  const reply = await agent.call(port, { host: `localhost:${port}`, ...request });
   if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
   return JSON.parse(reply.body).access_token;
 }

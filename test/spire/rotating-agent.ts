@@ -1,4 +1,5 @@
 import { Agent, type AgentCall, type AgentReply } from '../../src/dev/agent.ts';
+import { formPost } from '../../src/dev/issuer-request.ts';
 import type { Svid, SvidSource } from '../../src/core/identity/svid.ts';
 import { tlsMaterialOf } from '../../src/core/identity/svid.ts';
 
@@ -175,8 +176,5 @@ const toIssuer = (
 ): Promise<AgentReply> =>
   agent.call(issuerPort, {
     host: `localhost:${issuerPort}`,
-    method: 'POST',
-    path,
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams(body).toString(),
+    ...formPost(path, body),
   });

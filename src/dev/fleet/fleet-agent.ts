@@ -3,6 +3,7 @@ import type { AgentReply } from '../agent.ts';
 import type { StoryOutcome } from '../story.ts';
 import { until } from '../until.ts';
 import type { AuthorityNumber, DevFleet, SidecarNumber } from './dev-fleet.ts';
+import { tokenRequest } from '../issuer-request.ts';
 
 const AUDIENCE = 'https://payments.acme.test';
 /** How long the agent retries: a first or a settled use is denied if no authority answers in time (250 ms or more). */
@@ -31,22 +32,8 @@ export async function declareTask(
   at: AuthorityNumber,
   constraints: Readonly<Record<string, unknown>> = {},
 ): Promise<FleetTask> {
-  const detail = {
-    type: 'urn:remit:task',
-    locations: [AUDIENCE],
-    actions: ['payments.read'],
-    purpose: 'look at a payment',
-    constraints,
-  };
-  const reply = await askIssuer(fleet, at, {
-    path: '/oauth/token',
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams({
-      grant_type: 'client_credentials',
-      resource: AUDIENCE,
-      authorization_details: JSON.stringify([detail]),
-    }).toString(),
-  });
+  const task = { actions: ['payments.read'], purpose: 'look at a payment', constraints };
+  const reply = await askIssuer(fleet, at, tokenRequest(AUDIENCE, task));
   const { access_token: token, txn: id } = membersOf(reply);
   if (typeof token !== 'string' || typeof id !== 'string') throw new Error(`no token was issued: ${reply.status}`);
   return { token, id };

@@ -11,6 +11,7 @@ import { ToolServer } from '../../../src/dev/upstream.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { mustFind } from '../../builders/must.ts';
 import { withTimeForChecks } from '../../dev/time-for-checks.ts';
+import { tokenRequest } from '../../../src/dev/issuer-request.ts';
 import { examples } from '../../e2e/domain.ts';
 import { remit } from '../../e2e/process.ts';
 import type { Running } from '../../e2e/process.ts';
@@ -294,23 +295,12 @@ export class RealFleet {
 
   /** Declares a task, at the first authority unless another one is named. */
   async declare(
-    constraints: Readonly<Record<string, unknown>> = {},
+    constraints?: Readonly<Record<string, unknown>>,
     at: AuthorityParty = 'authority-1',
   ): Promise<Declared> {
-    const detail = {
-      type: 'urn:remit:task',
-      locations: [AUDIENCE],
-      actions: ['payments.read', 'payments.list', 'payments.refund'],
-      purpose: 'look at payments',
-      ...(Object.keys(constraints).length === 0 ? {} : { constraints }),
-    };
-    const body = new URLSearchParams({
-      grant_type: 'client_credentials',
-      resource: AUDIENCE,
-      authorization_details: JSON.stringify([detail]),
-    }).toString();
-    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    const reply = await this.ask(at, '/oauth/token', { headers, body });
+    const actions = ['payments.read', 'payments.list', 'payments.refund'];
+    const request = tokenRequest(AUDIENCE, { actions, purpose: 'look at payments', constraints });
+    const reply = await this.ask(at, request.path, request);
     if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
     const { access_token: token, txn: taskId } = JSON.parse(reply.body);
     return { token, taskId };

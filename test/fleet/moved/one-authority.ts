@@ -8,6 +8,7 @@ import { EnvoyProcess } from '../../../src/dev/envoy.ts';
 import { ToolServer } from '../../../src/dev/upstream.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { withTimeForChecks } from '../../dev/time-for-checks.ts';
+import { tokenRequest } from '../../../src/dev/issuer-request.ts';
 import { examples } from '../../e2e/domain.ts';
 import { remit } from '../../e2e/process.ts';
 import type { Running } from '../../e2e/process.ts';
@@ -154,18 +155,8 @@ export class OneAuthority {
 
   /** A token of a new task. */
   async declare(): Promise<string> {
-    const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions: ['payments.read'], purpose: 'look' };
-    const reply = await this.agent.call(ISSUER_PORT, {
-      method: 'POST',
-      host: `localhost:${ISSUER_PORT}`,
-      path: '/oauth/token',
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        resource: AUDIENCE,
-        authorization_details: JSON.stringify([detail]),
-      }).toString(),
-    });
+    const request = tokenRequest(AUDIENCE, { actions: ['payments.read'], purpose: 'look' });
+    const reply = await this.agent.call(ISSUER_PORT, { host: `localhost:${ISSUER_PORT}`, ...request });
     if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
     return JSON.parse(reply.body).access_token;
   }
