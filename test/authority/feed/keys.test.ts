@@ -1,11 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { expect, it } from '@jest/globals';
 import type { ServingAuthority } from '../../../src/authority/feed/start-authority.ts';
-import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { ReplicaKeys } from '../../../src/authority/issuer/keys/replica-keys.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
-import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import { KEYS_ROOT } from '../../../src/core/state/shared-keys.ts';
 import { KeyRing } from '../../../src/core/token/jose/keys.ts';
 import { closedAfterEach } from '../../builders/with-closers.ts';
@@ -14,6 +11,7 @@ import { must } from '../../builders/must.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { issuer } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
+import { mustOpenState } from '../../postgres/opening.ts';
 import { startedPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 import { servingPostgres } from './serving.ts';
@@ -37,16 +35,7 @@ describeWith(postgresPart(), 'keys of authorities on one PostgreSQL', (binaries)
 
   /** One more authority, which signs 300 ms after its start. */
   async function authority(url: string) {
-    const target = must(postgresTargetFrom(url));
-    const opening = {
-      target,
-      durability: 'single',
-      clocks: systemPorts,
-      randomBytes,
-      address: '',
-      askMs: 60_000,
-    } as const;
-    const state = must(await openPostgresState(opening));
+    const state = await mustOpenState(url);
     closers.push(() => state.close());
     const held: { serving: ServingAuthority | null } = { serving: null };
     const keys = await ReplicaKeys.open({

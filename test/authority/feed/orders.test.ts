@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
-import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { UNSEALED } from '../../../src/core/order/unsealed.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
@@ -8,7 +7,6 @@ import { after } from '../../../src/core/runtime/timers.ts';
 import { ordersDigest } from '../../../src/core/fleet/orders-digest.ts';
 import { Orders } from '../../../src/core/order/orders.ts';
 import { ORDERS_ROOT } from '../../../src/core/state/feed.ts';
-import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import type { ServingAuthority } from '../../../src/authority/feed/start-authority.ts';
 import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import { closedAfterEach } from '../../builders/with-closers.ts';
@@ -16,6 +14,7 @@ import { must } from '../../builders/must.ts';
 import { observeOrder, stopOrder } from '../../builders/order.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
+import { mustOpenState } from '../../postgres/opening.ts';
 import { startedPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 import { endOf, hello, RawClient, welcomed } from './raw-client.ts';
@@ -185,16 +184,7 @@ describeWith(postgresPart(), 'orders on one PostgreSQL', (binaries) => {
   const places = startedPlaces(binaries, folder());
 
   async function authority(url: string) {
-    const target = must(postgresTargetFrom(url));
-    const opening = {
-      target,
-      durability: 'single',
-      clocks: systemPorts,
-      randomBytes,
-      address: '',
-      askMs: 60_000,
-    } as const;
-    const state = must(await openPostgresState(opening));
+    const state = await mustOpenState(url);
     closers.push(() => state.close());
     const started = must(await servingPostgres(state, { folder: folder(), leaseMs: 2_000 }));
     closers.push(() => started.close());
@@ -241,19 +231,8 @@ describeWith(postgresPart(), 'orders on one PostgreSQL', (binaries) => {
   it('count if they stop, whoever wrote the row, and if they only observe, by the key of the authorities', async () => {
     const url = await places.next();
     const forged: string[] = [];
-    const target = must(postgresTargetFrom(url));
-    const state = must(
-      await openPostgresState({
-        target,
-        durability: 'single',
-        clocks: systemPorts,
-        randomBytes,
-        address: '',
-        askMs: 60_000,
-        stateKey: randomBytes(32),
-        onForged: (what) => forged.push(what),
-      }),
-    );
+    const stateKey = randomBytes(32);
+    const state = await mustOpenState(url, { stateKey, onForged: (what) => forged.push(what) });
     closers.push(() => state.close());
     await state.authority.putOrder(short, []);
     const write = async (order: object, id: string): Promise<void> => {

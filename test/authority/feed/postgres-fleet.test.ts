@@ -1,7 +1,4 @@
-import { randomBytes } from 'node:crypto';
 import { expect, it } from '@jest/globals';
-import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
-import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import type { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import { closedAfterEach } from '../../builders/with-closers.ts';
@@ -9,6 +6,7 @@ import { must } from '../../builders/must.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { isExhausted, byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
+import { mustOpenState, openingOf } from '../../postgres/opening.ts';
 import { startedPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 import { digestOf, keyOf, servingPostgres } from './serving.ts';
@@ -41,16 +39,7 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
 
   /** One more authority over a database. */
   async function authority(url: string, at = folder()) {
-    const state = must(
-      await openPostgresState({
-        target: must(postgresTargetFrom(url)),
-        durability: 'single',
-        clocks: systemPorts,
-        randomBytes,
-        address: '',
-        askMs: 60_000,
-      }),
-    );
+    const state = await mustOpenState(url);
     closers.push(() => state.close());
     const serving = must(await servingPostgres(state, { folder: at, leaseMs: LEASE_MS }));
     closers.push(() => serving.close());
@@ -180,16 +169,8 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
     expect(serving.problem()).toMatch(
       /^the database lacks change 1, which the sidecar `unix [0-9a-f]+` has: commits were lost/,
     );
-    const target = must(postgresTargetFrom(url));
-    const options = {
-      target,
-      durability: 'single',
-      clocks: systemPorts,
-      randomBytes,
-      address: '',
-      askMs: 60_000,
-    } as const;
-    await until(async () => 'code' in (await openPostgresState(options)), { what: 'no new authority starts' });
+    const opening = openingOf(url);
+    await until(async () => 'code' in (await openPostgresState(opening)), { what: 'no new authority starts' });
   });
 
   it('goes on by itself once the database is back that has the change which a sidecar proved', async () => {

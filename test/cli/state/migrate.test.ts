@@ -1,6 +1,4 @@
 import { expect, it } from '@jest/globals';
-import { randomBytes } from 'node:crypto';
-import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { migrateCommand } from '../../../src/cli/state/migrate.ts';
 import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import { SCHEMA, SCHEMA_VERSION } from '../../../src/authority/state/postgres/schema.ts';
@@ -9,6 +7,7 @@ import { must } from '../../builders/must.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
+import { openingOf } from '../../postgres/opening.ts';
 import { OWNER, RUNTIME, startedPlaces } from '../../postgres/places.ts';
 
 const folder = testFolders();
@@ -22,17 +21,7 @@ async function migrate(
   return { code, said: [...out, ...err] };
 }
 
-const open = (url: string) => {
-  const target = must(postgresTargetFrom(url));
-  return openPostgresState({
-    target,
-    durability: 'single',
-    clocks: agreeing(),
-    randomBytes,
-    address: '',
-    askMs: 60_000,
-  });
-};
+const open = (url: string) => openPostgresState(openingOf(url, { clocks: agreeing() }));
 
 describeWith(postgresPart(), 'remit migrate', (binaries) => {
   const places = startedPlaces(binaries, folder());

@@ -4,14 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { authorityYaml } from '../../builders/authority-yaml.ts';
 import { restore } from '../../../src/cli/state/restore.ts';
-import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
-import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import { must } from '../../builders/must.ts';
 import { stopOrder } from '../../builders/order.ts';
 import { testFolders } from '../../builders/test-folders.ts';
-import { agreeing } from '../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
+import { mustOpenState } from '../../postgres/opening.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
 import { ran } from '../ledgers.ts';
 
@@ -47,18 +45,8 @@ describeWith(postgresPart(), '`remit restore` of a PostgreSQL with `authority.st
   /** The state of an authority with the key, and the rows that it does not trust. */
   const open = async (url: string) => {
     const forged: string[] = [];
-    const state = must(
-      await openPostgresState({
-        target: must(postgresTargetFrom(url)),
-        durability: 'single',
-        clocks: agreeing(() => Date.now()),
-        randomBytes,
-        address: '',
-        stateKey,
-        receivers: ['siem'],
-        onForged: (what) => forged.push(what),
-      }),
-    );
+    const onForged = (what: string): number => forged.push(what);
+    const state = await mustOpenState(url, { stateKey, receivers: ['siem'], onForged });
     return { state, forged };
   };
 

@@ -6,16 +6,14 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { authorityYaml } from '../../builders/authority-yaml.ts';
 import { stop } from '../../../src/cli/stop/stop.ts';
 import { task } from '../../../src/cli/task/task.ts';
-import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
-import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import { signalLimits } from '../../../src/core/state/signal-queue.ts';
 import { must, mustFind } from '../../builders/must.ts';
 import { stopOrder } from '../../builders/order.ts';
 import { testFolders } from '../../builders/test-folders.ts';
-import { agreeing } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
+import { mustOpenState } from '../../postgres/opening.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
 import { ran } from '../ledgers.ts';
 
@@ -43,17 +41,7 @@ describeWith(postgresPart(), '`remit stop` with `authority.stateKey`', (binaries
     const stateKey = randomBytes(64);
     writeFileSync(key, stateKey);
     config = configWith(key);
-    state = must(
-      await openPostgresState({
-        target: must(postgresTargetFrom(url)),
-        durability: 'single',
-        clocks: agreeing(() => Date.now()),
-        randomBytes,
-        address: '',
-        stateKey,
-        onForged: (what) => forged.push(what),
-      }),
-    );
+    state = await mustOpenState(url, { stateKey, onForged: (what) => forged.push(what) });
   });
   afterAll(async () => {
     await state?.close();

@@ -1,16 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { backupCommand } from '../../../src/cli/state/backup.ts';
 import { keyCommand } from '../../../src/cli/key.ts';
 import { secrets } from '../../../src/cli/secrets.ts';
 import { taskCommand } from '../../../src/cli/task/task.ts';
-import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
 import { storeFailure } from '../../../src/core/runtime/store-failure.ts';
 import { watchTaskCounts } from '../../../src/serve/roles/task-counts.ts';
-import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import { formatFor } from '../../../src/core/telemetry/metrics/exposition.ts';
 import { newMetrics } from '../../../src/core/telemetry/metrics/metrics.ts';
@@ -18,9 +15,9 @@ import { commandRun } from '../../builders/command-run.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
 import { testFolders } from '../../builders/test-folders.ts';
-import { agreeing } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
+import { mustOpenState } from '../../postgres/opening.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
 
 const folder = testFolders();
@@ -34,15 +31,7 @@ describeWith(postgresPart(), 'commands with `state: postgres://…`', (binaries)
   beforeAll(async () => {
     await places.start();
     const url = await places.next();
-    const target = must(postgresTargetFrom(url));
-    const opening = {
-      target,
-      durability: 'single',
-      clocks: agreeing(() => Date.now()),
-      randomBytes,
-      address: '',
-    } as const;
-    state = must(await openPostgresState(opening));
+    state = await mustOpenState(url);
     config = join(folder(), 'remit.yaml');
     writeFileSync(
       config,

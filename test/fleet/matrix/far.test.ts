@@ -1,9 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { expect, it, jest } from '@jest/globals';
 import { Client } from 'pg';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
-import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import { connectionOf, primaryOf } from '../../../src/authority/state/postgres/primary.ts';
 import { must, mustFind } from '../../builders/must.ts';
 import { testFolders } from '../../builders/test-folders.ts';
@@ -12,6 +10,7 @@ import { issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { withClosers } from '../../builders/with-closers.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { both, describeWith, envoyPart, postgresPart } from '../../parts.ts';
+import { mustOpenState } from '../../postgres/opening.ts';
 import { startedPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 import { RealFleet } from './real-fleet.ts';
@@ -26,17 +25,7 @@ const BUDGET = 5;
 const MINUTE_MS = 60_000;
 
 /** The state of an authority whose clock is ahead by what `aheadMs` gives. The caller closes it. */
-const open = async (url: string, aheadMs = () => 0) =>
-  must(
-    await openPostgresState({
-      target: must(postgresTargetFrom(url)),
-      durability: 'single',
-      clocks: agreeing(() => Date.now() + aheadMs()),
-      randomBytes,
-      address: '',
-      askMs: 60_000,
-    }),
-  );
+const open = (url: string, aheadMs = () => 0) => mustOpenState(url, { clocks: agreeing(() => Date.now() + aheadMs()) });
 
 // Issue 37, points 13 (b), (e) and (f).
 describeWith(both(envoyPart(), postgresPart()), 'failure matrix: far away', ([envoy, binaries]) => {

@@ -1,8 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { openPostgresState, type PostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import { must } from '../../builders/must.ts';
 import { testFolders } from '../../builders/test-folders.ts';
@@ -17,6 +15,7 @@ import { failover } from '../../../src/dev/postgres/failover.ts';
 import { startPostgres } from '../../postgres/postgres.ts';
 import { keyOf, migrate, openReplica } from './replicas.ts';
 import { seen, titleOf, type RowName } from './rows.ts';
+import { openingOf } from '../../postgres/opening.ts';
 
 const folder = testFolders();
 const LOST = { code: 'broken', detail: expect.stringContaining('that an authority has seen') };
@@ -41,14 +40,8 @@ const refused = async ({ authority }: PostgresState, at: Parameters<typeof openP
   expect(await openPostgresState(at)).toMatchObject({ ...LOST, code: 'lost' });
 };
 
-const newcomer = (url: string, durability: 'quorum' | 'single'): Parameters<typeof openPostgresState>[0] => ({
-  target: must(postgresTargetFrom(url)),
-  durability,
-  clocks: agreeing(),
-  randomBytes,
-  address: 'new',
-  askMs: 60_000,
-});
+const newcomer = (url: string, durability: 'quorum' | 'single') =>
+  openingOf(url, { durability, clocks: agreeing(), address: 'new' });
 
 describeWith(postgresPart(), 'failure matrix: commits that the database has lost', (binaries) => {
   let next = 1;

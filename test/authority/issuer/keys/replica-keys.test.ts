@@ -1,19 +1,16 @@
-import { randomBytes } from 'node:crypto';
 import { expect, it } from '@jest/globals';
-import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
 import { isDeny } from '../../../../src/core/decision/decision.ts';
 import { ReplicaKeys } from '../../../../src/authority/issuer/keys/replica-keys.ts';
 import { KEPT_MS } from '../../../../src/authority/issuer/keys/silent-keys.ts';
 import type { PublicJwks } from '../../../../src/authority/issuer/keys/signing-keys.ts';
 import { storeFailure } from '../../../../src/core/runtime/store-failure.ts';
-import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import type { SharedKeys } from '../../../../src/core/state/shared-keys.ts';
 import { closedAfterEach } from '../../../builders/with-closers.ts';
 import { keyRevocation } from '../../../builders/key-revocation.ts';
 import { must } from '../../../builders/must.ts';
 import { testFolders } from '../../../builders/test-folders.ts';
-import { agreeing } from '../../../builders/state-file.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
+import { mustOpenState } from '../../../postgres/opening.ts';
 import { startedPlaces } from '../../../postgres/places.ts';
 import { until } from '../../../until.ts';
 
@@ -23,15 +20,7 @@ const WAIT_MS = 10_000;
 
 /** The keys of one more authority, with a clock that moves by `step` alone. `around` puts something before the database. */
 async function authority(url: string, around: (store: SharedKeys) => SharedKeys = (store) => store) {
-  const target = must(postgresTargetFrom(url));
-  const opening = {
-    target,
-    durability: 'single',
-    clocks: agreeing(() => Date.now()),
-    randomBytes,
-    address: '',
-  } as const;
-  const state = must(await openPostgresState(opening));
+  const state = await mustOpenState(url);
   closers.push(() => state.close());
   const clock = { monotonicMs: 1_000 };
   const waiting: (() => void)[] = [];

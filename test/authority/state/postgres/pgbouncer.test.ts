@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
@@ -11,6 +10,7 @@ import { agreeing } from '../../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { freePort } from '../../../free-port.ts';
 import { both, describeWith, pgbouncerPart, postgresPart } from '../../../parts.ts';
+import { openingOf } from '../../../postgres/opening.ts';
 import { PostgresPlaces } from '../../../postgres/places.ts';
 import { asDatabaseUser } from '../../../../src/dev/postgres/database-user.ts';
 import { until } from '../../../until.ts';
@@ -48,15 +48,8 @@ describeWith(both(postgresPart(), pgbouncerPart()), 'the state behind PgBouncer'
 
   it('settles, issues, ends and follows in transaction mode, for two replicas at once', async () => {
     const { database } = must(postgresTargetFrom(await places.next()));
-    const open = () =>
-      openPostgresState({
-        target: must(postgresTargetFrom(`postgres://postgres@127.0.0.1:${port}/${database}?sslmode=disable`)),
-        durability: 'single',
-        clocks: agreeing(),
-        randomBytes,
-        address: '',
-        askMs: 60_000,
-      });
+    const url = `postgres://postgres@127.0.0.1:${port}/${database}?sslmode=disable`;
+    const open = () => openPostgresState(openingOf(url, { clocks: agreeing() }));
     const one = await until(async () => {
       const state = await open();
       return 'authority' in state && state;

@@ -1,17 +1,17 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { QueryResult } from 'pg';
 import { expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
 import type { StoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { Database } from '../../../../src/authority/state/postgres/database.ts';
 import { PostgresFeed } from '../../../../src/authority/state/postgres/postgres-feed.ts';
-import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { must } from '../../../builders/must.ts';
 import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
+import { mustOpenState } from '../../../postgres/opening.ts';
 import { startedPlaces } from '../../../postgres/places.ts';
 
 const folder = testFolders();
@@ -35,12 +35,8 @@ describeWith(postgresPart(), 'the feed of a PostgreSQL', (binaries) => {
   it('gives out no change and no card that another primary does not have, though that primary has as many changes', async () => {
     const url = await places.next();
     const target = must(postgresTargetFrom(url));
-    const clocks = agreeing(() => 1_000);
-    const askMs = 60_000;
-    const state = must(
-      await openPostgresState({ target, durability: 'single', clocks, randomBytes, address: 'one', askMs }),
-    );
-    const database = new Interleaved({ target, hasQuorum: false, askMs });
+    const state = await mustOpenState(url, { clocks: agreeing(), address: 'one' });
+    const database = new Interleaved({ target, hasQuorum: false, askMs: 60_000 });
     const feed = new PostgresFeed(database, { id: randomUUID(), address: 'two' });
     const task = taskNumber(1);
     const change = (risk: 'low' | 'medium' | 'high') =>
@@ -77,16 +73,8 @@ describeWith(postgresPart(), 'the feed of a PostgreSQL', (binaries) => {
 
   it('tells a position that it gave from other positions, and whether it still has its change', async () => {
     const url = await places.next();
-    const open = () =>
-      openPostgresState({
-        target: must(postgresTargetFrom(url)),
-        durability: 'single',
-        clocks: agreeing(() => 1_000),
-        randomBytes,
-        address: 'one',
-        askMs: 60_000,
-      });
-    const [state, other] = [must(await open()), must(await open())];
+    const open = () => mustOpenState(url, { clocks: agreeing(), address: 'one' });
+    const [state, other] = [await open(), await open()];
     const task = taskNumber(1);
     expect(await state.authority.insertTask(task, tokenNumber(1), [])).toBeNull();
     for (const risk of ['medium', 'high'] as const)

@@ -1,13 +1,11 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
-import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import { keyRevocation } from '../../../builders/key-revocation.ts';
 import { must } from '../../../builders/must.ts';
 import { testFolders } from '../../../builders/test-folders.ts';
-import { agreeing } from '../../../builders/state-file.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
+import { mustOpenState } from '../../../postgres/opening.ts';
 import { PostgresPlaces } from '../../../postgres/places.ts';
 
 const folder = testFolders();
@@ -16,15 +14,7 @@ const newJwk = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKe
 const key = (keyId: string) => ({ keyId, jwk: JSON.stringify({ ...newJwk(), kid: keyId, alg: 'ES256' }), proof: null });
 
 async function replica(url: string): Promise<PostgresState> {
-  const target = must(postgresTargetFrom(url));
-  const opening = {
-    target,
-    durability: 'single',
-    clocks: agreeing(() => Date.now()),
-    randomBytes,
-    address: '',
-  } as const;
-  const state = must(await openPostgresState(opening));
+  const state = await mustOpenState(url);
   opened.push(state);
   return state;
 }

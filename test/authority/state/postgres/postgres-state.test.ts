@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
@@ -14,6 +13,7 @@ import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
+import { openingOf } from '../../../postgres/opening.ts';
 import { RUNTIME, startedPlaces } from '../../../postgres/places.ts';
 import { until } from '../../../until.ts';
 
@@ -34,16 +34,8 @@ const limitCall = (limit: string, then: LimitSpend['effect']): LimitSpend => ({
   effect: then,
 });
 
-const defaults = {
-  durability: 'single',
-  clocks: agreeing(() => 1_000),
-  randomBytes,
-  address: 'localhost:9474',
-  askMs: 60_000,
-} as const;
-
 const open = (url: string, options: Partial<PostgresStateOptions> = {}) =>
-  openPostgresState({ ...defaults, target: must(postgresTargetFrom(url)), ...options });
+  openPostgresState(openingOf(url, { clocks: agreeing(), address: 'localhost:9474', ...options }));
 
 describeWith(postgresPart(), 'openPostgresState', (binaries) => {
   const places = startedPlaces(binaries, folder());
@@ -376,15 +368,15 @@ describeWith(postgresPart(), 'openPostgresState', (binaries) => {
   });
 
   it('refuses a server whose certificate is of another authority, and a wrong password, without telling it', async () => {
-    const target = must(postgresTargetFrom(await places.next()));
-    const other = { ...target, rootCertFile: null };
-    expect(await openPostgresState({ ...defaults, target: other })).toMatchObject({
+    const url = await places.next();
+    const target = must(postgresTargetFrom(url));
+    expect(await open(url, { target: { ...target, rootCertFile: null } })).toMatchObject({
       code: 'busy',
       detail: expect.stringContaining('the database cannot be reached: '),
     });
     const passwordFile = `${folder()}/wrong`;
     writeFileSync(passwordFile, 'not-the-password');
-    const refused = await openPostgresState({ ...defaults, target: { ...target, passwordFile } });
+    const refused = await open(url, { target: { ...target, passwordFile } });
     expect(refused).toMatchObject({
       code: 'unusable',
       detail: expect.stringContaining('the database refuses the login'),

@@ -14,6 +14,7 @@ import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
+import { openingOf } from '../../../postgres/opening.ts';
 import { startedPlaces } from '../../../postgres/places.ts';
 
 const folder = testFolders();
@@ -32,15 +33,7 @@ const restore = (url: string, nowMs = NOW_MS) =>
   });
 
 const open = (url: string, onRestored: () => void = () => undefined) =>
-  openPostgresState({
-    target: targetOf(url),
-    durability: 'single',
-    clocks: agreeing(() => NOW_MS),
-    randomBytes,
-    address: '',
-    askMs: 60_000,
-    onRestored,
-  });
+  openPostgresState(openingOf(url, { clocks: agreeing(() => NOW_MS), onRestored }));
 
 /** Task 1 with its part 2, task 3 suspended, 4 completed, 5 past its deadline. */
 async function withTasks(state: PostgresState): Promise<void> {

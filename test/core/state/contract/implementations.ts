@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import type { ClockSources } from '../../../../src/core/state/clock-floor.ts';
-import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import { AuthorityThread } from '../../../../src/authority/state/sqlite/authority-thread.ts';
 import { directAuthority } from '../../../builders/direct-authority.ts';
 import type { StateReader } from '../../../../src/authority/state/sqlite/state-reader.ts';
@@ -14,6 +12,7 @@ import type { TaskKey } from '../../../../src/core/state/store.ts';
 import type { TaskLoan } from '../../../../src/core/state/task-loan.ts';
 import type { UseState } from '../../../../src/core/state/store-reader.ts';
 import { must } from '../../../builders/must.ts';
+import { mustOpenState } from '../../../postgres/opening.ts';
 
 /** An open state of any implementation. */
 export interface OpenedState extends Omit<StateAccess, 'states'> {
@@ -62,16 +61,7 @@ export const fileImplementations = {
 export const implementations: Readonly<Record<string, OpenState>> = {
   ...fileImplementations,
   postgres: async (url, clocks) => {
-    const state = must(
-      await openPostgresState({
-        target: must(postgresTargetFrom(url)),
-        durability: 'single',
-        clocks,
-        randomBytes,
-        address: 'localhost:9474',
-        askMs: 60_000,
-      }),
-    );
+    const state = await mustOpenState(url, { clocks, address: 'localhost:9474' });
     const { authority, close, feed, reader, settling } = state;
     const loansOf: OpenedState['loansOf'] = (key) => reader.loansOf(key);
     const look: OpenedState['look'] = (key, jtiDigest) => authority.useStateOf(key.issuer, key.id, jtiDigest);
