@@ -1,10 +1,11 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HostPort } from '../../src/tools/init/envoy-config.ts';
 import type { LineSink } from '../../src/core/telemetry/decision-log.ts';
-import { examples, scratchFolder, startDomain } from '../e2e/domain.ts';
+import { scratchFolder, startDomain } from '../e2e/domain.ts';
 import type { AgentPlace } from './agents.ts';
 import { certificateAlone } from './certificate-alone.ts';
+import { ISSUING, writePolicies } from '../e2e/written-policies.ts';
 
 /** A server that agents call, and what they may do there. */
 export interface CalledServer {
@@ -73,7 +74,12 @@ export async function startAgentDomain(
 ): Promise<AgentDomain> {
   const { folder, remove } = await scratchFolder('remit-clients-');
   const policies = join(folder, 'policies');
-  await writePolicies(policies, called);
+  await writePolicies(policies, {
+    ...ISSUING,
+    'actions.yaml': called.catalog,
+    'limits.yaml': called.limits ?? '',
+    'policies/agents.cedar': called.policies,
+  });
   const denials: Denial[] = [];
   const domain = await startDomain(envoy, {
     folder,
@@ -137,12 +143,3 @@ const sinkOf = (denials: Denial[]): LineSink => ({
     }
   },
 });
-
-async function writePolicies(folder: string, { catalog, policies, limits = '' }: CalledServer): Promise<void> {
-  await mkdir(join(folder, 'policies'), { recursive: true });
-  const shared = ['base.cedarschema', 'entities.cedarentities.json', 'policies/issue.cedar'];
-  for (const name of shared) await copyFile(join(examples, name), join(folder, name));
-  await writeFile(join(folder, 'actions.yaml'), catalog);
-  await writeFile(join(folder, 'limits.yaml'), limits);
-  await writeFile(join(folder, 'policies', 'agents.cedar'), policies);
-}

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { encoded, shopSet } from '../core/action/grpc/protobuf/shop.ts';
 import { testFolder } from '../builders/test-folders.ts';
-import { examples, mustDeclare, startDomain } from '../e2e/domain.ts';
+import { writePolicies } from '../e2e/written-policies.ts';
+import { mustDeclare, startDomain } from '../e2e/domain.ts';
 import { startShopServer } from '../e2e/shop-server.ts';
 import type { ShopServer } from '../e2e/shop-server.ts';
 import { clientPart, describeWith, envoyPart } from '../parts.ts';
@@ -55,13 +55,8 @@ describeWith(envoyPart(), 'gRPC with retries', (envoy) => {
   beforeAll(async () => {
     server = await startShopServer();
     const policies = join(scratch.folder, 'policies');
-    await mkdir(policies);
-    await writeFile(join(policies, 'actions.yaml'), CATALOG);
-    await writeFile(join(policies, 'limits.yaml'), LIMITS);
-    await writeFile(join(policies, 'shop.binpb'), shopSet);
-    await writeFile(join(policies, 'shop.cedar'), POLICIES);
-    for (const name of ['base.cedarschema', 'entities.cedarentities.json'])
-      await copyFile(join(examples, name), join(policies, name));
+    const files = { 'actions.yaml': CATALOG, 'limits.yaml': LIMITS, 'shop.binpb': shopSet, 'shop.cedar': POLICIES };
+    await writePolicies(policies, files);
     domain = await startDomain(envoy, {
       folder: scratch.folder,
       policies,

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
@@ -10,7 +9,8 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { testFolder } from '../builders/test-folders.ts';
-import { examples, startDomain } from '../e2e/domain.ts';
+import { writePolicies } from '../e2e/written-policies.ts';
+import { startDomain } from '../e2e/domain.ts';
 import { startMcpServer } from '../e2e/mcp-server.ts';
 import type { McpTestServer } from '../e2e/mcp-server.ts';
 import { fetchOverMtls } from '../e2e/mtls-fetch.ts';
@@ -66,11 +66,7 @@ describeWith(envoyPart(), 'the sign-in of an MCP SDK with client credentials', (
   beforeAll(async () => {
     server = await startMcpServer();
     const policies = join(scratch.folder, 'policies');
-    await mkdir(policies);
-    await writeFile(join(policies, 'actions.yaml'), CATALOG);
-    await writeFile(join(policies, 'files.cedar'), POLICIES);
-    for (const name of ['base.cedarschema', 'entities.cedarentities.json'])
-      await copyFile(join(examples, name), join(policies, name));
+    await writePolicies(policies, { 'actions.yaml': CATALOG, 'files.cedar': POLICIES });
     const port = await freePort();
     issuer = new URL(`https://localhost:${port}`);
     domain = await startDomain(envoy, {

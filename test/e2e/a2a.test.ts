@@ -1,4 +1,3 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentCard } from '@a2a-js/sdk';
 import {
@@ -17,7 +16,8 @@ import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { type A2aTestServer, cardOf, messageOf, startA2aServer } from './a2a-server.ts';
 import { testFolder } from '../builders/test-folders.ts';
-import { examples, mustDeclare, startDomain } from './domain.ts';
+import { ISSUING, writePolicies } from './written-policies.ts';
+import { mustDeclare, startDomain } from './domain.ts';
 import { fetchOverMtls } from './mtls-fetch.ts';
 
 const HOST = 'files.acme.test';
@@ -112,7 +112,7 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
   beforeAll(async () => {
     server = await startA2aServer(URL_OF_AGENT);
     const policies = join(scratch.folder, 'policies');
-    await writePolicies(policies);
+    await writePolicies(policies, { ...ISSUING, 'actions.yaml': CATALOG, 'policies/trips.cedar': POLICIES });
     domain = await startDomain(envoy, { folder: scratch.folder, policies, filesServer: server.address });
     const svid = await domain.authority.svid('/ns/agents/sa/planner');
     agent = new Agent(svid, domain.authority.bundlePem);
@@ -261,12 +261,3 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
     expect(server.methods).toHaveLength(before);
   });
 });
-
-/** Writes a policy folder with an A2A agent, and the schema, agents and issuing rules of the example. */
-async function writePolicies(folder: string): Promise<void> {
-  await mkdir(join(folder, 'policies'), { recursive: true });
-  const shared = ['base.cedarschema', 'entities.cedarentities.json', 'policies/issue.cedar'];
-  for (const name of shared) await copyFile(join(examples, name), join(folder, name));
-  await writeFile(join(folder, 'actions.yaml'), CATALOG);
-  await writeFile(join(folder, 'policies', 'trips.cedar'), POLICIES);
-}

@@ -1,5 +1,5 @@
 // Issue 44, point 6.
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -10,7 +10,7 @@ import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { type ChangingServer, startChangingServer } from './changing-server.ts';
 import { testFolder } from '../builders/test-folders.ts';
-import { examples } from './domain.ts';
+import { ISSUING, writePolicies } from './written-policies.ts';
 import { fetchOverMtls } from './mtls-fetch.ts';
 import { ran } from './process.ts';
 import { type FilesServer, Processes } from './processes.ts';
@@ -66,10 +66,7 @@ describeWith(envoyPart(), 'a server that changes a tool after its review', (envo
     authority = acme;
     server = await startChangingServer(acme);
     server.list([search, tidy]);
-    await mkdir(at('policies/policies'), { recursive: true });
-    const shared = ['base.cedarschema', 'entities.cedarentities.json', 'policies/issue.cedar'];
-    for (const name of shared) await copyFile(join(examples, name), join(at('policies'), name));
-    await writeFile(at('policies/policies/files.cedar'), POLICIES);
+    await writePolicies(at('policies'), { ...ISSUING, 'policies/files.cedar': POLICIES });
     await reviewed([search, tidy]);
     const toolPins = { everySeconds: EVERY_SECONDS, servers: [{ server: 'files', url: server.url }] };
     return {

@@ -1,4 +1,3 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from '@jest/globals';
 import { compressionAlgorithms, credentials, loadPackageDefinition, Metadata, status } from '@grpc/grpc-js';
@@ -13,13 +12,11 @@ import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { encoded, shopService, shopSet } from '../core/action/grpc/protobuf/shop.ts';
-import { recordBytesIn } from '../../src/core/ledger/proof/leaf.ts';
-import { readLog } from '../../src/core/ledger/log/log-reader.ts';
-import { timelineFrom } from '../../src/core/ledger/timeline.ts';
-import { mustFind } from '../builders/must.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { testFolder } from '../builders/test-folders.ts';
-import { examples, mustDeclare, startDomain } from './domain.ts';
+import { ledgerTimeline } from '../builders/ledger-timeline.ts';
+import { writePolicies } from './written-policies.ts';
+import { mustDeclare, startDomain } from './domain.ts';
 import { startShopServer } from './shop-server.ts';
 import type { ShopServer } from './shop-server.ts';
 
@@ -91,15 +88,6 @@ const outcomeOf = (error: ServiceError | null, answer?: unknown): Outcome => {
 
 const order = (cents: number): Uint8Array => encoded({ customer: 'ada', order: { amount_cents: cents } });
 
-async function writePolicies(folder: string): Promise<void> {
-  await mkdir(folder);
-  await writeFile(join(folder, 'actions.yaml'), CATALOG);
-  await writeFile(join(folder, 'shop.binpb'), shopSet);
-  await writeFile(join(folder, 'shop.cedar'), POLICIES);
-  for (const name of ['base.cedarschema', 'entities.cedarentities.json'])
-    await copyFile(join(examples, name), join(folder, name));
-}
-
 /** A real grpc-js client and server, with a real Envoy and Remit between them. */
 describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
   const scratch = testFolder(async () => {
@@ -118,7 +106,7 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
   beforeAll(async () => {
     server = await startShopServer();
     const policies = join(scratch.folder, 'policies');
-    await writePolicies(policies);
+    await writePolicies(policies, { 'actions.yaml': CATALOG, 'shop.binpb': shopSet, 'shop.cedar': POLICIES });
     domain = await startDomain(envoy, {
       folder: scratch.folder,
       policies,
@@ -278,12 +266,7 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
   /** The reasons of all uses of the last task, in order. */
   const reasonsRecorded = async (): Promise<readonly (string | null)[]> => {
     await domain.remit.flush();
-    const records = mustFind(
-      readLog(join(scratch.folder, 'ledger'), (log) =>
-        timelineFrom([...log.leaves()].map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) }))),
-      ),
-    );
-    const uses = records.flatMap((record) => (record.kind === 'use' ? [record] : []));
+    const uses = ledgerTimeline(scratch.folder).flatMap((record) => (record.kind === 'use' ? [record] : []));
     return uses.filter(({ task }) => task === uses.at(-1)?.task).map(({ reason }) => reason);
   };
 

@@ -1,4 +1,3 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
@@ -6,7 +5,8 @@ import type { AgentCall } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { testFolder } from '../builders/test-folders.ts';
-import { callPayments, examples, mustDeclare, startDomain } from './domain.ts';
+import { ISSUING, writePolicies } from './written-policies.ts';
+import { callPayments, mustDeclare, startDomain } from './domain.ts';
 
 const CATALOG = `servers:
   payments:
@@ -67,11 +67,7 @@ describeWith(envoyPart(), 'an agent that sends hostile texts without a token, th
 
   beforeAll(async () => {
     const policies = join(scratch.folder, 'policies');
-    await mkdir(join(policies, 'policies'), { recursive: true });
-    for (const name of ['base.cedarschema', 'entities.cedarentities.json', 'policies/issue.cedar'])
-      await copyFile(join(examples, name), join(policies, name));
-    await writeFile(join(policies, 'actions.yaml'), CATALOG);
-    await writeFile(join(policies, 'policies', 'read.cedar'), POLICIES);
+    await writePolicies(policies, { ...ISSUING, 'actions.yaml': CATALOG, 'policies/read.cedar': POLICIES });
     domain = await startDomain(envoy, {
       folder: scratch.folder,
       policies,

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from '@jest/globals';
@@ -10,7 +9,8 @@ import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { testFolder } from '../builders/test-folders.ts';
-import { examples, mustDeclare, startDomain } from './domain.ts';
+import { writePolicies } from './written-policies.ts';
+import { mustDeclare, startDomain } from './domain.ts';
 
 const HOST = 'files.acme.test';
 const CATALOG = `servers:
@@ -78,11 +78,7 @@ describeWith(envoyPart(), 'streams of MCP through the shipped Envoy', (envoy) =>
   beforeAll(async () => {
     server = await startSlowServer();
     const policies = join(scratch.folder, 'policies');
-    await mkdir(policies);
-    await writeFile(join(policies, 'actions.yaml'), CATALOG);
-    await writeFile(join(policies, 'files.cedar'), POLICIES);
-    for (const name of ['base.cedarschema', 'entities.cedarentities.json'])
-      await copyFile(join(examples, name), join(policies, name));
+    await writePolicies(policies, { 'actions.yaml': CATALOG, 'files.cedar': POLICIES });
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('the server has no port');
     domain = await startDomain(envoy, {

@@ -1,17 +1,14 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { type Bank, startBank1, startBank2 } from '../clients/bank.ts';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { recordBytesIn } from '../../src/core/ledger/proof/leaf.ts';
-import { readLog } from '../../src/core/ledger/log/log-reader.ts';
-import { timelineFrom } from '../../src/core/ledger/timeline.ts';
-import { mustFind } from '../builders/must.ts';
 import { both, clientPart, describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { testFolder } from '../builders/test-folders.ts';
-import { examples, mustDeclare, startDomain } from './domain.ts';
+import { ledgerTimeline } from '../builders/ledger-timeline.ts';
+import { ISSUING, writePolicies } from './written-policies.ts';
+import { mustDeclare, startDomain } from './domain.ts';
 
 const HOST = 'files.acme.test';
 const AUDIENCE = `https://${HOST}`;
@@ -180,7 +177,7 @@ describe.each(BANKS)('an agent before a server of the TypeScript SDK %s', (_name
     beforeAll(async () => {
       bank = await startBank(packages);
       const policies = join(scratch.folder, 'policies');
-      await writePolicies(policies);
+      await writePolicies(policies, { ...ISSUING, 'actions.yaml': CATALOG, 'policies/bank.cedar': POLICIES });
       domain = await startDomain(envoy, { folder: scratch.folder, policies, filesServer: bank.address });
       agent = new Agent(await domain.authority.svid('/ns/agents/sa/planner'), domain.authority.bundlePem);
       const constraints = { max_amount: { argument: 'amount', limit: 500 } };
@@ -223,12 +220,7 @@ describe.each(BANKS)('an agent before a server of the TypeScript SDK %s', (_name
       expect(decisions).toEqual([...Array.from({ length: 5 }, () => 'allowed'), 'reason=task.exhausted']);
       const recorded = await until(async () => {
         await domain.remit.flush();
-        const all = mustFind(
-          readLog(join(scratch.folder, 'ledger'), (log) =>
-            timelineFrom([...log.leaves()].map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) }))),
-          ),
-        );
-        return all.find(
+        return ledgerTimeline(scratch.folder).find(
           (record) => record.kind === 'use' && record.decision === 'allow' && record.carried !== undefined,
         );
       });
@@ -239,11 +231,3 @@ describe.each(BANKS)('an agent before a server of the TypeScript SDK %s', (_name
     });
   });
 });
-
-async function writePolicies(folder: string): Promise<void> {
-  await mkdir(join(folder, 'policies'), { recursive: true });
-  const shared = ['base.cedarschema', 'entities.cedarentities.json', 'policies/issue.cedar'];
-  for (const name of shared) await copyFile(join(examples, name), join(folder, name));
-  await writeFile(join(folder, 'actions.yaml'), CATALOG);
-  await writeFile(join(folder, 'policies', 'bank.cedar'), POLICIES);
-}

@@ -1,4 +1,3 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from '@jest/globals';
 import { extractWWWAuthenticateParams } from '@modelcontextprotocol/sdk/client/auth.js';
@@ -8,14 +7,12 @@ import { CallToolResultSchema, McpError } from '@modelcontextprotocol/sdk/types.
 import { Agent } from '../../src/dev/agent.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { recordBytesIn } from '../../src/core/ledger/proof/leaf.ts';
-import { readLog } from '../../src/core/ledger/log/log-reader.ts';
-import { timelineFrom } from '../../src/core/ledger/timeline.ts';
-import { mustFind } from '../builders/must.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { testFolder } from '../builders/test-folders.ts';
-import { examples, mustDeclare, startDomain } from './domain.ts';
+import { ledgerTimeline } from '../builders/ledger-timeline.ts';
+import { ISSUING, writePolicies } from './written-policies.ts';
+import { mustDeclare, startDomain } from './domain.ts';
 import { fetchOverMtls } from './mtls-fetch.ts';
 import { startMcpServer } from './mcp-server.ts';
 import type { McpTestServer } from './mcp-server.ts';
@@ -77,7 +74,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
   beforeAll(async () => {
     server = await startMcpServer();
     const policies = join(scratch.folder, 'policies');
-    await writePolicies(policies);
+    await writePolicies(policies, { ...ISSUING, 'actions.yaml': CATALOG, 'policies/files.cedar': POLICIES });
     domain = await startDomain(envoy, { folder: scratch.folder, policies, filesServer: server.address });
     svid = await domain.authority.svid('/ns/agents/sa/planner');
     agent = new Agent(svid, domain.authority.bundlePem);
@@ -225,11 +222,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     const { denial } = await denied(() => callTool('delete_file', { name: 'y' }));
     const outcome = await until(async () => {
       await domain.remit.flush();
-      const all = mustFind(
-        readLog(join(scratch.folder, 'ledger'), (log) =>
-          timelineFrom([...log.leaves()].map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) }))),
-        ),
-      );
+      const all = ledgerTimeline(scratch.folder);
       expect(all.filter(({ kind }) => kind === 'finding')).toEqual([]);
       return all.find((record) => record.kind === 'outcome' && record.decisionId === denial['decision']);
     });
@@ -394,12 +387,3 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     expect(server.requests.some(({ method }) => method === 'DELETE')).toBe(true);
   });
 });
-
-/** Writes a policy folder with an MCP server, and the schema, agents and issuing rules of the example. */
-async function writePolicies(folder: string): Promise<void> {
-  await mkdir(join(folder, 'policies'), { recursive: true });
-  const shared = ['base.cedarschema', 'entities.cedarentities.json', 'policies/issue.cedar'];
-  for (const name of shared) await copyFile(join(examples, name), join(folder, name));
-  await writeFile(join(folder, 'actions.yaml'), CATALOG);
-  await writeFile(join(folder, 'policies', 'files.cedar'), POLICIES);
-}

@@ -1,6 +1,5 @@
 import { createServer, type Server } from 'node:http';
 import { request } from 'node:https';
-import { join } from 'node:path';
 import { beforeAll, expect, it } from '@jest/globals';
 import { taskShow } from '../../src/cli/task/task-show.ts';
 import { Agent } from '../../src/dev/agent.ts';
@@ -9,16 +8,13 @@ import type { DevDomain } from '../../src/dev/domain.ts';
 import { tokenRequest } from '../../src/dev/issuer-request.ts';
 import type { LedgerRecord, UseRecord } from '../../src/core/ledger/record.ts';
 import type { FindingRecord, OutcomeRecord } from '../../src/core/ledger/outcome-record.ts';
-import { recordBytesIn } from '../../src/core/ledger/proof/leaf.ts';
-import { timelineFrom } from '../../src/core/ledger/timeline.ts';
-import { readLog } from '../../src/core/ledger/log/log-reader.ts';
 import { envoyPart, describeWith } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { until } from '../until.ts';
 import { carelessEnvoy } from './outcome-envoy.ts';
 import { testFolder } from '../builders/test-folders.ts';
+import { ledgerTimeline } from '../builders/ledger-timeline.ts';
 import { startDomain } from './domain.ts';
-import { mustFind } from '../builders/must.ts';
 
 const TIMEOUT_SECONDS = 2;
 const SLOW_MS = 3_500;
@@ -86,11 +82,7 @@ for (const version of envoyVersions) {
 
     const records = async (): Promise<readonly LedgerRecord[]> => {
       await domain.remit.flush();
-      return mustFind(
-        readLog(join(scratch.folder, 'ledger'), (log) =>
-          timelineFrom([...log.leaves()].map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) }))),
-        ),
-      );
+      return ledgerTimeline(scratch.folder);
     };
 
     /** The use of a path and its outcome, once it has one. */

@@ -1,13 +1,9 @@
-import { join } from 'node:path';
 import { beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { recordBytesIn } from '../../src/core/ledger/proof/leaf.ts';
-import { readLog } from '../../src/core/ledger/log/log-reader.ts';
-import { timelineFrom } from '../../src/core/ledger/timeline.ts';
-import { mustFind } from '../builders/must.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { testFolder } from '../builders/test-folders.ts';
+import { ledgerTimeline } from '../builders/ledger-timeline.ts';
 import { mustDeclare, startDomain } from './domain.ts';
 
 const DIGEST = expect.stringMatching(/^[\w-]{43}$/);
@@ -41,19 +37,16 @@ describeWith(envoyPart(), 'the record of what the catalog does not name, through
     ];
     expect(replies.map(({ status }) => status)).toEqual([200, 200, 200]);
     await domain.remit.flush();
-    const records = mustFind(
-      readLog(join(scratch.folder, 'ledger'), (log) =>
-        timelineFrom([...log.leaves()].map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) }))),
-      ),
+    expect(ledgerTimeline(scratch.folder).flatMap((record) => (record.kind === 'use' ? [record.carried] : []))).toEqual(
+      [
+        undefined,
+        {
+          headers: { names: ['x-user-id', 'cookie'], withheld: 'secret' },
+          names: ['query/amount'],
+          'sha-256': DIGEST,
+        },
+        { headers: { names: ['x-user-id'], 'sha-256': DIGEST } },
+      ],
     );
-    expect(records.flatMap((record) => (record.kind === 'use' ? [record.carried] : []))).toEqual([
-      undefined,
-      {
-        headers: { names: ['x-user-id', 'cookie'], withheld: 'secret' },
-        names: ['query/amount'],
-        'sha-256': DIGEST,
-      },
-      { headers: { names: ['x-user-id'], 'sha-256': DIGEST } },
-    ]);
   });
 });

@@ -10,16 +10,14 @@ import { firstSvid } from '../../src/core/identity/first-svid.ts';
 import { tlsMaterialOf } from '../../src/core/identity/svid.ts';
 import { workloadApiTargetFrom } from '../../src/core/identity/workload-api-address.ts';
 import { WorkloadApiSource } from '../../src/core/identity/workload-api.ts';
-import { timelineFrom } from '../../src/core/ledger/timeline.ts';
-import { recordBytesIn } from '../../src/core/ledger/proof/leaf.ts';
-import { readLog } from '../../src/core/ledger/log/log-reader.ts';
 import type { LedgerRecord } from '../../src/core/ledger/record.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { after } from '../../src/core/runtime/timers.ts';
 import { startRemit, type Remit } from '../../src/serve/remit.ts';
 import { mustConfig } from '../builders/config.ts';
-import { must, mustFind } from '../builders/must.ts';
+import { must } from '../builders/must.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';
+import { ledgerTimeline } from '../builders/ledger-timeline.ts';
 import { freePort } from '../free-port.ts';
 import type { SpireBinaries } from '../parts.ts';
 import { type EntryOptions, Spire } from '../spire/spire.ts';
@@ -138,11 +136,7 @@ export class HostDomain {
   /** All records of the ledger. */
   async records(): Promise<readonly LedgerRecord[]> {
     await this.#remit?.flush();
-    return mustFind(
-      readLog(join(this.folder, 'ledger'), (log) =>
-        timelineFrom([...log.leaves()].map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) }))),
-      ),
-    );
+    return ledgerTimeline(this.folder);
   }
 
   /** Has `stop` called before the parts of this end: a host ends before Remit. */

@@ -111,6 +111,12 @@ const examplePolicies = (): Promise<PolicySet> =>
     return loaded;
   }));
 
+/** Decides as the example policies do. */
+export async function exampleGrant(): Promise<(question: Question) => Decision> {
+  const set = await examplePolicies();
+  return (question) => authorize(set, question);
+}
+
 /** The real issuer over real mTLS, with the example policies, on a state file in `folder`. */
 export async function startBench(
   folder: string,
@@ -195,7 +201,7 @@ export async function startBench(
     reporter,
     services,
     store,
-    grant: (question) => authorize(set, question),
+    grant: await exampleGrant(),
     policySet: set.hash,
     server,
     tls,

@@ -21,7 +21,7 @@ import { ProofMemory } from '../../../src/core/token/proof/proof-memory.ts';
 import { dpopProof, newKey } from '../../e2e/dpop-proof.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { byOperator } from '../../builders/task.ts';
-import { type Bench, audience, details, formHeaders, issuerUrl, startBench } from './bench.ts';
+import { type Bench, audience, details, formHeaders, issuerUrl, startBench, exampleGrant } from './bench.ts';
 import { eventUri, recordsOf, setHeaders, setOf, signalServices, taskNow } from './signals/transmitter.ts';
 import { must } from '../../builders/must.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
@@ -35,9 +35,7 @@ let writer: IssuedCertificate;
 let other: IssuedCertificate;
 
 beforeAll(async () => {
-  const plain = await startBench(folder());
-  const { grant } = plain;
-  await plain.close();
+  const grant = await exampleGrant();
   bench = await startBench(folder(), {
     // Each of the two alone is permitted, but not both.
     grant: (question) => {

@@ -8,7 +8,16 @@ import { verifyTaskToken } from '../../../src/core/token/verify.ts';
 import { must } from '../../builders/must.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
-import { type Answer, audience, type Bench, details, issuerUrl, type Parameters, startBench } from './bench.ts';
+import {
+  type Answer,
+  audience,
+  type Bench,
+  details,
+  issuerUrl,
+  type Parameters,
+  startBench,
+  exampleGrant,
+} from './bench.ts';
 import { plannerId } from './idp.ts';
 
 const folder = testFolders(() => bench.close());
@@ -19,9 +28,7 @@ const refusal: { deny: Deny | null } = { deny: null };
 /** Runs while the policies are asked. */
 const meanwhile: { do: (() => unknown) | null } = { do: null };
 beforeAll(async () => {
-  const plain = await startBench(folder());
-  const { grant } = plain;
-  await plain.close();
+  const grant = await exampleGrant();
   bench = await startBench(folder(), {
     grant: (question) => {
       meanwhile.do?.();

@@ -9,7 +9,7 @@ import { causeOf } from '../../../src/core/task/cause.ts';
 import { ProofMemory } from '../../../src/core/token/proof/proof-memory.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { byOperator } from '../../builders/task.ts';
-import { type Answer, type Bench, details, formHeaders, issuerUrl, startBench } from './bench.ts';
+import { type Answer, type Bench, details, formHeaders, issuerUrl, startBench, exampleGrant } from './bench.ts';
 import { recordedAs } from './recorded-as.ts';
 import { plannerId } from './idp.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
@@ -22,9 +22,7 @@ const refusal: { deny: Deny | null } = { deny: null };
 /** Runs while the policies are asked. */
 const meanwhile: { do: (() => unknown) | null } = { do: null };
 beforeAll(async () => {
-  const plain = await startBench(folder());
-  const { grant } = plain;
-  await plain.close();
+  const grant = await exampleGrant();
   bench = await startBench(folder(), {
     grant: (question) => {
       meanwhile.do?.();

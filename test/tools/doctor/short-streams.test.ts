@@ -1,9 +1,9 @@
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { testFolder } from '../../builders/test-folders.ts';
-import { examples } from '../../e2e/domain.ts';
+import { writePolicies } from '../../e2e/written-policies.ts';
 import { configFromBootstrap } from '../../../src/tools/doctor/envoy/envoy-config.ts';
 import { shortStreams } from '../../../src/tools/doctor/envoy/short-streams.ts';
 import { diagnosed } from './diagnosed.ts';
@@ -33,11 +33,8 @@ describe('remit doctor about streams of MCP', () => {
 
   beforeAll(async () => {
     shipped = await readFile(join(import.meta.dirname, '../../../deploy/envoy/envoy.yaml'), 'utf8');
-    await mkdir(at('policies'));
-    await writeFile(at('policies/actions.yaml'), CATALOG);
-    await writeFile(at('policies/none.cedar'), '@id("none") forbid (principal, action, resource);\n');
-    for (const name of ['base.cedarschema', 'entities.cedarentities.json'])
-      await copyFile(join(examples, name), at(`policies/${name}`));
+    const nothing = '@id("none") forbid (principal, action, resource);\n';
+    await writePolicies(at('policies'), { 'actions.yaml': CATALOG, 'none.cedar': nothing });
     await writeFile(at('remit.yaml'), `${REMIT}policies: { folder: ${at('policies')} }\n`);
   });
 

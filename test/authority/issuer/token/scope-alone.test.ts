@@ -10,7 +10,7 @@ import type { Question } from '../../../../src/core/policy/question.ts';
 import { must } from '../../../builders/must.ts';
 import { folderWith, mustLoad } from '../../../builders/policy-folder.ts';
 import { testFolders } from '../../../builders/test-folders.ts';
-import { type Answer, audience, type Bench, type Parameters, startBench } from '../bench.ts';
+import { type Answer, audience, type Bench, type Parameters, startBench, exampleGrant } from '../bench.ts';
 import { type Idp, plannerId, startIdp } from '../idp.ts';
 
 const folder = testFolders(() => bench.close());
@@ -21,9 +21,7 @@ const instead: { grant: ((question: Question) => Decision) | null } = { grant: n
 /** What the policies were asked: the action, and all actions of the intent. */
 const asked: unknown[] = [];
 beforeAll(async () => {
-  const plain = await startBench(folder());
-  const { grant } = plain;
-  await plain.close();
+  const grant = await exampleGrant();
   const { subjectIssuers, subjectKeys } = idp;
   bench = await startBench(folder(), {
     subjectKeys,

@@ -5,7 +5,7 @@ import { systemPorts } from '../../../../src/core/runtime/ports.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { testFolders } from '../../../builders/test-folders.ts';
 import { mustSpiffeId } from '../../../builders/spiffe-id.ts';
-import { type Answer, type Bench, details, issuerUrl, startBench } from '../bench.ts';
+import { type Answer, type Bench, details, issuerUrl, startBench, exampleGrant } from '../bench.ts';
 import { setHeaders, setOf, signalServices } from '../signals/transmitter.ts';
 
 const reporterId = 'spiffe://acme.test/ns/agents/sa/reporter';
@@ -182,9 +182,7 @@ describe('a task that somebody else stopped', () => {
 
   it('is shown to the policies for a day, with the time since and the kind of cause', async () => {
     await bench.close();
-    const plain = await start();
-    const { grant } = plain;
-    await plain.close();
+    const grant = await exampleGrant();
     bench = await startBench(folder(), {
       ports: { ...systemPorts, nowMs: () => Date.now() + aheadMs },
       grant: (question) => {
