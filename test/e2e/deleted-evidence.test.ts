@@ -1,39 +1,30 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { ledgerVerify } from '../../src/cli/ledger/ledger-verify.ts';
 import { addUse, ran, segmentsOf, START_MS } from '../cli/ledgers.ts';
 import { mustOpenLog, portsAt } from '../core/ledger/log/logs.ts';
 import { until } from '../until.ts';
 import { remit, type Running } from './process.ts';
-
-const examples = resolve(import.meta.dirname, '../../cedar-policies');
+import { soundSettings } from './sound-settings.ts';
+import { killedAfterEach } from './killed.ts';
+import { testFolders } from '../builders/test-folders.ts';
 
 /** Issue 14, point 1: the attack as it was tried, on a ledger of eight segments with a retention of 400 days. */
 describe('evidence that was deleted', () => {
+  const folders = testFolders();
   let folder = '';
   let config = '';
   let key = '';
-  const running: Running[] = [];
+  const killed = killedAfterEach();
   const ledger = (): string => join(folder, 'ledger');
   const anchors = (): string => join(folder, 'elsewhere.txt');
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'remit-evidence-'));
-    await cp(examples, join(folder, 'policies'), { recursive: true });
+    folder = folders();
     config = join(folder, 'remit.yaml');
-    await writeFile(
-      config,
-      stringify({
-        trustDomains: ['acme.test'],
-        extAuthz: { listen: `unix:${folder}/check.sock` },
-        admin: { listen: '127.0.0.1:0' },
-        policies: 'policies',
-        state: 'sqlite:state.db',
-      }),
-    );
+    await writeFile(config, stringify(await soundSettings(folder)));
     const settings = {
       folder: ledger(),
       trustDomain: 'acme.test',
@@ -53,19 +44,8 @@ describe('evidence that was deleted', () => {
     expect(segmentsOf(ledger())).toHaveLength(8);
     await cp(settings.checkpointFile, anchors());
   });
-  afterEach(async () => {
-    for (const { child, exit } of running.splice(0)) {
-      child.kill('SIGKILL');
-      await exit;
-    }
-    await rm(folder, { recursive: true, force: true });
-  });
 
-  const serve = (): Running => {
-    const started = remit(['serve', '--config', config]);
-    running.push(started);
-    return started;
-  };
+  const serve = (): Running => killed(remit(['serve', '--config', config]));
   const verify = () => ran(ledgerVerify, '--key', key, '--ledger', ledger(), '--anchors', anchors());
 
   it('is detected by `verify`, and `serve` refuses to sign over it', async () => {

@@ -1,14 +1,17 @@
 import { readFileSync } from 'node:fs';
-import { cp, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
+import { createAuthority, writeBundle } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { es256Key, jwksOf } from '../builders/tokens.ts';
+import { testFolders } from '../builders/test-folders.ts';
+import { killedAfterEach } from './killed.ts';
+import { soundSettings, soundSvid } from './sound-settings.ts';
 import { until } from '../until.ts';
-import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 import { remit } from './process.ts';
 import type { Running } from './process.ts';
 
@@ -93,50 +96,27 @@ const mistakes: readonly (readonly [string, Mistake])[] = [
 ];
 
 describe('a mistake in the configuration of remit serve', () => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const folders = testFolders();
+  let folder = '';
   let sound: Readonly<Record<string, unknown>>;
-  const running: Running[] = [];
+  const killed = killedAfterEach();
 
   beforeEach(async () => {
-    scratch = await scratchFolder('remit-mistakes-');
-    const { folder } = scratch;
-    await cp(examples, join(folder, 'policies'), { recursive: true });
-    const acme = await createAuthority('acme.test', systemPorts);
-    const own = await writeCredential(
-      folder,
-      'remit',
-      await acme.svid('/remit', { dns: ['remit.acme.test'], ips: [] }),
-    );
+    folder = folders();
     await writeFile(join(folder, 'idp.json'), JSON.stringify(jwksOf(es256Key('idp-1'))));
     await writeBundle(folder, 'stranger', await createAuthority('acme.test', systemPorts));
-    sound = {
-      trustDomains: ['acme.test'],
-      extAuthz: { listen: `unix:${folder}/check.sock` },
-      svid: { ...own, bundle: await writeBundle(folder, 'bundle', acme) },
-      admin: { listen: '127.0.0.1:0' },
-      policies: 'policies',
-      state: 'sqlite:state.db',
-    };
-  });
-  afterEach(async () => {
-    for (const { child, exit } of running.splice(0)) {
-      child.kill('SIGKILL');
-      await exit;
-    }
-    await scratch.remove();
+    sound = { ...(await soundSettings(folder)), svid: await soundSvid(folder, 'remit.acme.test') };
   });
 
   const started = async ({ config = {}, environment = {} }: Partial<Mistake>): Promise<Running> => {
-    const file = join(scratch.folder, 'remit.yaml');
+    const file = join(folder, 'remit.yaml');
     await writeFile(file, stringify({ ...sound, ...config }));
-    const one = remit(['serve', '--config', file], environment);
-    running.push(one);
-    return one;
+    return killed(remit(['serve', '--config', file], environment));
   };
 
   it.each(mistakes)('%s is logged as on the page', async (name, mistake) => {
     const one = await started(mistake);
-    await mistake.afterwards?.(one, scratch.folder);
+    await mistake.afterwards?.(one, folder);
     if (mistake.isRefused) expect(await one.exit).toBe(2);
     else await until(() => lineOf(name).test(plain(one.err())), { what: name, withinMs: 60_000 });
     expect(plain(one.err())).toMatch(lineOf(name));

@@ -1,4 +1,4 @@
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -8,9 +8,11 @@ import { freePort } from '../free-port.ts';
 import { Collector } from '../core/telemetry/collector.ts';
 import { asScraped } from '../core/telemetry/pushed-request.ts';
 import { until } from '../until.ts';
-import { examples, scratchFolder } from './domain.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
+import { soundSettings } from './sound-settings.ts';
+import { killedAfterEach } from './killed.ts';
+import { testFolders } from '../builders/test-folders.ts';
 
 /** A module for `--import` that writes the URL of each loaded module into a file. */
 const recordingModules = (file: string): string => `
@@ -26,47 +28,30 @@ registerHooks({
 
 // Issue 16, point 6: the SDK is used where a destination is configured, and is not loaded otherwise.
 describe('remit serve with OpenTelemetry', () => {
-  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  const folders = testFolders();
+  let folder = '';
   let collector: Collector;
   let config = '';
   let adminPort = 0;
-  const running: Running[] = [];
+  const killed = killedAfterEach();
 
   beforeEach(async () => {
-    scratch = await scratchFolder('remit-otel-');
+    folder = folders();
     collector = await Collector.start();
     adminPort = await freePort();
-    await cp(examples, join(scratch.folder, 'policies'), { recursive: true });
-    config = join(scratch.folder, 'remit.yaml');
-    await writeFile(
-      config,
-      stringify({
-        trustDomains: ['acme.test'],
-        extAuthz: { listen: `unix:${scratch.folder}/check.sock` },
-        admin: { listen: `127.0.0.1:${adminPort}` },
-        policies: 'policies',
-        state: 'sqlite:state.db',
-      }),
-    );
+    config = join(folder, 'remit.yaml');
+    await writeFile(config, stringify(await soundSettings(folder, { adminPort })));
   });
-  afterEach(async () => {
-    for (const { child, exit } of running.splice(0)) {
-      child.kill('SIGKILL');
-      await exit;
-    }
-    await collector.close();
-    await scratch.remove();
-  });
+  afterEach(() => collector.close());
 
   async function serving(environment: Readonly<Record<string, string>>): Promise<Running> {
-    const started = remit(['serve', '--config', config], environment);
-    running.push(started);
+    const started = killed(remit(['serve', '--config', config], environment));
     await started.said('checks on');
     return started;
   }
 
   async function packagesOf(environment: Readonly<Record<string, string>>): Promise<ReadonlySet<string>> {
-    const [hook, loaded] = [join(scratch.folder, 'hook.mjs'), join(scratch.folder, 'loaded.txt')];
+    const [hook, loaded] = [join(folder, 'hook.mjs'), join(folder, 'loaded.txt')];
     await writeFile(hook, recordingModules(loaded));
     const started = await serving({ NODE_OPTIONS: `--import=${pathToFileURL(hook).href}`, ...environment });
     await ended(started);

@@ -1,20 +1,21 @@
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { setHashOf } from '../../src/core/policy/loading/set-hash.ts';
 import { provedSetFrom } from '../../src/core/policy/loading/proved-set.ts';
 import { readPolicySource } from '../../src/core/policy/loading/source.ts';
 import { checkClient } from '../sidecar/envoy/client.ts';
 import { must } from '../builders/must.ts';
+import { testFolders } from '../builders/test-folders.ts';
+import { killedAfterEach } from './killed.ts';
+import { soundSettings } from './sound-settings.ts';
 import { freePorts } from '../free-port.ts';
 import { remit } from './process.ts';
 import type { Running } from './process.ts';
 
-const examples = resolve(import.meta.dirname, '../../cedar-policies');
 const built = resolve(import.meta.dirname, '../../dist/version.txt');
 const installed = resolve(import.meta.dirname, '../../node_modules/@cedar-policy/cedar-wasm/package.json');
 
@@ -35,35 +36,17 @@ const SAID_LATE_MS = 500;
 const unproved = async () => ({ policies: [], templates: [], findings: [], warnings: [] });
 
 describe('remit serve before the proof of its policies has ended', () => {
+  const folders = testFolders();
   let folder = '';
   let port = 0;
-  const running: Running[] = [];
+  const killed = killedAfterEach();
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'remit-proof-'));
+    folder = folders();
     [port = 0] = await freePorts(1);
-    await cp(examples, join(folder, 'policies'), { recursive: true });
-    const settings = {
-      trustDomains: ['acme.test'],
-      extAuthz: { listen: `unix:${folder}/check.sock` },
-      admin: { listen: `127.0.0.1:${port}` },
-      policies: 'policies',
-      state: 'sqlite:state.db',
-    };
-    await writeFile(join(folder, 'remit.yaml'), stringify(settings));
-  });
-  afterEach(async () => {
-    for (const { child, exit } of running.splice(0)) {
-      child.kill('SIGKILL');
-      await exit;
-    }
-    await rm(folder, { recursive: true, force: true });
+    await writeFile(join(folder, 'remit.yaml'), stringify(await soundSettings(folder, { adminPort: port })));
   });
 
-  const serve = (): Running => {
-    const started = remit(['serve', '--config', join(folder, 'remit.yaml')]);
-    running.push(started);
-    return started;
-  };
+  const serve = (): Running => killed(remit(['serve', '--config', join(folder, 'remit.yaml')]));
 
   /**
    * Asks `/readyz` and for a check again and again until the process has ended or said a text. Returns what was answered

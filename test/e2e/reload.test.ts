@@ -1,13 +1,11 @@
-import { cp, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
-import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { es256Key, jwksOf } from '../builders/tokens.ts';
 import { until } from '../until.ts';
 import { testFolder } from '../builders/test-folders.ts';
-import { examples } from './domain.ts';
+import { soundSettings, soundSvid } from './sound-settings.ts';
 import { remit } from './process.ts';
 import type { Running } from './process.ts';
 
@@ -24,22 +22,11 @@ describe('remit serve on SIGHUP', () => {
 
   beforeAll(async () => {
     const { folder } = scratch;
-    await cp(examples, join(folder, 'policies'), { recursive: true });
-    const acme = await createAuthority('acme.test', systemPorts);
-    const own = await writeCredential(
-      folder,
-      'remit',
-      await acme.svid('/remit', { dns: ['remit.acme.test'], ips: [] }),
-    );
     await writeFile(join(folder, 'iam.json'), JSON.stringify(jwksOf(es256Key('one'))));
     config = {
-      trustDomains: ['acme.test'],
-      extAuthz: { listen: `unix:${folder}/check.sock` },
-      svid: { ...own, bundle: await writeBundle(folder, 'bundle', acme) },
-      admin: { listen: '127.0.0.1:0' },
+      ...(await soundSettings(folder)),
+      svid: await soundSvid(folder, 'remit.acme.test'),
       acceptedIssuers: [{ issuer: IAM, jwks: 'iam.json', kind: 'external' }],
-      policies: 'policies',
-      state: 'sqlite:state.db',
       log: { format: 'json' },
     };
     await write({});

@@ -1,11 +1,10 @@
-import { cp, readdir, writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
-import { systemPorts } from '../../src/core/runtime/ports.ts';
-import { examples, scratchFolder } from './domain.ts';
+import { scratchFolder } from './domain.ts';
 import { ran, remit } from './process.ts';
+import { soundSettings, soundSvid } from './sound-settings.ts';
 
 // Processes start here, which is slow on a loaded machine.
 
@@ -17,20 +16,10 @@ describe('remit serve --check', () => {
   beforeEach(async () => {
     scratch = await scratchFolder('remit-serve-check-');
     const { folder } = scratch;
-    await cp(examples, join(folder, 'policies'), { recursive: true });
-    const acme = await createAuthority('acme.test', systemPorts);
-    const own = await writeCredential(
-      folder,
-      'remit',
-      await acme.svid('/remit', { dns: ['remit.acme.test'], ips: [] }),
-    );
     sound = {
-      trustDomains: ['acme.test'],
-      extAuthz: { listen: `unix:${folder}/check.sock` },
-      svid: { ...own, bundle: await writeBundle(folder, 'bundle', acme) },
+      ...(await soundSettings(folder)),
+      svid: await soundSvid(folder, 'remit.acme.test'),
       issuer: { url: 'https://remit.acme.test', listen: '127.0.0.1:0' },
-      admin: { listen: '127.0.0.1:0' },
-      policies: 'policies',
       state: 'sqlite:state/state.db',
     };
   });

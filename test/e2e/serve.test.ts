@@ -1,49 +1,35 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { chmod, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, cp, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { entryPointOf } from '../entry-point.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
+import { soundSettings } from './sound-settings.ts';
+import { killedAfterEach } from './killed.ts';
+import { testFolders } from '../builders/test-folders.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const examples = join(root, 'cedar-policies');
 
 describe('remit serve', () => {
+  const folders = testFolders();
   let folder = '';
-  const running: Running[] = [];
+  let sound = {};
+  const killed = killedAfterEach();
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'remit-serve-'));
-    await cp(examples, join(folder, 'policies'), { recursive: true });
-  });
-  afterEach(async () => {
-    for (const { child, exit } of running.splice(0)) {
-      child.kill('SIGKILL');
-      await exit;
-    }
-    await rm(folder, { recursive: true, force: true });
+    folder = folders();
+    sound = await soundSettings(folder);
   });
 
   const config = async (changed: Record<string, unknown> = {}, name = 'remit.yaml'): Promise<string> => {
     const file = join(folder, name);
-    const sound = {
-      trustDomains: ['acme.test'],
-      extAuthz: { listen: `unix:${folder}/check.sock` },
-      admin: { listen: '127.0.0.1:0' },
-      policies: 'policies',
-      state: 'sqlite:state.db',
-    };
     await writeFile(file, stringify({ ...sound, ...changed }));
     return file;
   };
 
-  const serve = (file: string): Running => {
-    const started = remit(['serve', '--config', file]);
-    running.push(started);
-    return started;
-  };
+  const serve = (file: string): Running => killed(remit(['serve', '--config', file]));
 
   it('starts, logs its addresses, and exits with 0 on SIGTERM without leaving a socket', async () => {
     const started = serve(await config());
@@ -66,8 +52,7 @@ describe('remit serve', () => {
     await writeFile(file, (await readFile(file, 'utf8')).replace('check.sock', 'other.sock'));
     const { command, environment } = await entryPointOf(root);
     const below = ['sh', '-c', `exec "$0" ${command.filter((word) => word.startsWith('--')).join(' ')} "$@"`];
-    const asByImage = remit(['serve', '--config', file], environment, below);
-    running.push(asByImage);
+    const asByImage = killed(remit(['serve', '--config', file], environment, below));
     await asByImage.said('checks on');
     expect(asByImage.err()).not.toContain('started without');
   });
@@ -124,8 +109,7 @@ describe('remit serve', () => {
     const file = await config();
     for (const changed of ['remit.yaml', 'policies', 'policies/actions.yaml'])
       await chmod(join(folder, changed), 0o777);
-    const accepted = remit(['serve', '--config', file, '--accept-writable-files']);
-    running.push(accepted);
+    const accepted = killed(remit(['serve', '--config', file, '--accept-writable-files']));
     await accepted.said('checks on');
   });
 

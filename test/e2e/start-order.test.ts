@@ -1,4 +1,4 @@
-import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createConnection, createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -6,17 +6,16 @@ import { DatabaseSync } from 'node:sqlite';
 import { chmodSync, existsSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
-import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { segmentsIn } from '../../src/core/ledger/log/segment/segment-files.ts';
 import { stateFormat } from '../../src/authority/state/sqlite/schema.ts';
 import { mustFind } from '../builders/must.ts';
+import { soundSettings, soundSvid } from './sound-settings.ts';
 import { freePorts } from '../free-port.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
 import { BundlePublisher } from './bundle-publisher.ts';
-import { examples, scratchFolder } from './domain.ts';
+import { scratchFolder } from './domain.ts';
 import { remit } from './process.ts';
 import type { Running } from './process.ts';
 
@@ -35,19 +34,12 @@ beforeEach(async () => {
   ({ folder } = scratch);
   // The user of a database reads its folder.
   chmodSync(folder, 0o755);
-  await cp(examples, join(folder, 'policies'), { recursive: true });
-  const acme = await createAuthority('acme.test', systemPorts);
-  const own = await writeCredential(folder, 'own', await acme.svid('/remit', { dns: ['issuer.acme.test'], ips: [] }));
   const ports = await freePorts(2);
   [admin = 0] = ports;
   sound = {
-    trustDomains: ['acme.test'],
-    extAuthz: { listen: `unix:${folder}/check.sock` },
-    svid: { ...own, bundle: await writeBundle(folder, 'bundle', acme) },
+    ...(await soundSettings(folder, { adminPort: admin })),
+    svid: await soundSvid(folder, 'issuer.acme.test'),
     issuer: { url: 'https://issuer.acme.test', listen: '127.0.0.1:0' },
-    admin: { listen: `127.0.0.1:${admin}` },
-    policies: 'policies',
-    state: 'sqlite:state.db',
   };
 });
 afterEach(async () => {

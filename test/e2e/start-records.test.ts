@@ -1,17 +1,15 @@
-import { chmod, cp, mkdtemp, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CreateBucketCommand, DeleteBucketCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeAll, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
-import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { FaultProxy } from '../fault-proxy.ts';
 import { freePorts } from '../free-port.ts';
 import { startSeaweedfs } from '../authority/records/seaweedfs.ts';
 import { describeWith, seaweedfsPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { testFolder } from '../builders/test-folders.ts';
-import { examples } from './domain.ts';
+import { soundSettings, soundSvid } from './sound-settings.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
 
@@ -34,22 +32,15 @@ describeWith(seaweedfsPart(), 'an authority whose bucket of records is away', (w
   beforeAll(async () => {
     const { folder } = scratch;
     await chmod(folder, 0o755);
-    await cp(examples, join(folder, 'policies'), { recursive: true });
     store = await startSeaweedfs(weed, await mkdtemp(join(folder, 'seaweedfs-')));
     link = await FaultProxy.start(store.port);
-    const acme = await createAuthority('acme.test', systemPorts);
-    const own = await writeCredential(folder, 'own', await acme.svid('/remit', { dns: ['issuer.acme.test'], ips: [] }));
     const [http = 0, grpc = 0] = await freePorts(2);
     admin = http;
     file = join(folder, 'remit.yaml');
     const settings = {
-      trustDomains: ['acme.test'],
-      extAuthz: { listen: `unix:${folder}/check.sock` },
-      svid: { ...own, bundle: await writeBundle(folder, 'bundle', acme) },
+      ...(await soundSettings(folder, { adminPort: admin })),
+      svid: await soundSvid(folder, 'issuer.acme.test'),
       issuer: { url: 'https://issuer.acme.test', listen: '127.0.0.1:0' },
-      admin: { listen: `127.0.0.1:${admin}` },
-      policies: 'policies',
-      state: 'sqlite:state.db',
       authority: {
         listen: `127.0.0.1:${grpc}`,
         sidecars: { id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: 'https://payments.acme.test' },

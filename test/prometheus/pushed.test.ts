@@ -1,9 +1,9 @@
-import { cp, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { testFolder } from '../builders/test-folders.ts';
-import { examples } from '../e2e/domain.ts';
+import { soundSettings } from '../e2e/sound-settings.ts';
 import { remit } from '../e2e/process.ts';
 import type { Running } from '../e2e/process.ts';
 import { describeWith, prometheusPart } from '../parts.ts';
@@ -27,18 +27,8 @@ describeWith(prometheusPart(), 'metrics pushed to a real Prometheus', ({ prometh
     // It scrapes nothing that is there: all it knows of Remit was pushed.
     prometheus = await Prometheus.start(binary, { port: await freePort(), ruleFiles: [] });
     adminPort = await freePort();
-    await cp(examples, join(scratch.folder, 'policies'), { recursive: true });
     const file = join(scratch.folder, 'remit.yaml');
-    await writeFile(
-      file,
-      stringify({
-        trustDomains: ['acme.test'],
-        extAuthz: { listen: `unix:${scratch.folder}/check.sock` },
-        admin: { listen: `127.0.0.1:${adminPort}` },
-        policies: 'policies',
-        state: 'sqlite:state.db',
-      }),
-    );
+    await writeFile(file, stringify(await soundSettings(scratch.folder, { adminPort })));
     serving = remit(['serve', '--config', file], {
       OTEL_METRICS_EXPORTER: 'otlp',
       OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: prometheus.otlpMetrics,
