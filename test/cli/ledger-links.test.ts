@@ -16,8 +16,11 @@ const folder = testFolders();
 const written = (log: SegmentLog, bytes: Uint8Array): void => void must(log.append([{ bytes, outbox: null }], 'none'));
 const sentBy = (log: SegmentLog, decisionId: string): object => ({
   ...JSON.parse(Buffer.from(allowedUse(1, 1_000, 'allow', decisionId).bytes).toString()),
+  limits: [{ id: 'a-day', counts: 'calls' }],
   origin: log.origin,
 });
+/** What the authority adds to it. */
+const added = { by: sidecarId, limits: [{ id: 'a-day', counts: 'calls', left: 7 }] };
 const linkTo = (sent: object, decisionId: string): Uint8Array =>
   encoded({
     kind: 'settled',
@@ -29,11 +32,11 @@ const linkTo = (sent: object, decisionId: string): Uint8Array =>
       .digest('base64url'),
   }).bytes;
 
-/** An authority that has the records of one sidecar, but for one, and changed what another one sent. */
-async function fleet() {
+/** An authority that has the records of one sidecar, but for one, and changed what another one sent, if there is one. */
+async function fleet(names: readonly ('honest' | 'cheated')[] = ['honest', 'cheated']) {
   const own = await authority(folder());
   const origins: Record<string, string> = {};
-  for (const name of ['honest', 'cheated'] as const) {
+  for (const name of names) {
     const pod = folder();
     const log = sidecarLog(pod, 0);
     origins[name] = log.origin;
@@ -42,7 +45,7 @@ async function fleet() {
       written(log, linkTo(sent, id));
       const changed = id === 'cheated-2' ? { path: '/v1/others' } : {};
       if (id !== 'honest-2') {
-        written(own.log, Buffer.from(must(canonicalJson({ ...sent, ...changed, by: sidecarId }))));
+        written(own.log, Buffer.from(must(canonicalJson({ ...sent, ...changed, ...added }))));
       }
     }
     log.checkpoint();
@@ -69,6 +72,13 @@ describe('remit ledger verify: the links of sidecars to records in the ledger of
     const block = mustFind(out.split('\n\n').find((each) => each.includes(mustFind(found.origins['honest']))));
     expect(block).toContain('linked     2 uses of high risk, 1 of them in no ledger here');
     expect(block).toContain('verdict    whole');
+  });
+
+  it('leave out what the authority adds, in the independent verifier too', async () => {
+    const { key, ledger, records } = await fleet(['honest']);
+    const { exit } = await ran(ledgerVerify, '--key', key, '--ledger', ledger, '--received', records);
+    expect(exit).toBeLessThan(3);
+    expect(independentExit({ key, folder: ledger, received: records }, exit)).toBe(exit);
   });
 
   it('find a record that is not what the sidecar sent', async () => {

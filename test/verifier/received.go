@@ -311,7 +311,11 @@ func (authority *ledger) see(parsed leaf) {
 		if id, isText := parsed.Record["decisionId"].(string); isText {
 			sent := map[string]any{}
 			for name, value := range parsed.Record {
-				if name != "by" {
+				switch name {
+				case "by":
+				case "limits":
+					sent[name] = withoutLeft(value)
+				default:
 					sent[name] = value
 				}
 			}
@@ -321,6 +325,30 @@ func (authority *ledger) see(parsed leaf) {
 			authority.uses[id] = base64.RawURLEncoding.EncodeToString(digest[:])
 		}
 	}
+}
+
+// withoutLeft is the limits of a use as its sidecar sent them: the authority adds what they have left.
+func withoutLeft(value any) any {
+	limits, isList := value.([]any)
+	if !isList {
+		return value
+	}
+	sent := make([]any, len(limits))
+	for at, limit := range limits {
+		counter, isObject := limit.(map[string]any)
+		if !isObject {
+			sent[at] = limit
+			continue
+		}
+		kept := map[string]any{}
+		for name, value := range counter {
+			if name != "left" {
+				kept[name] = value
+			}
+		}
+		sent[at] = kept
+	}
+	return sent
 }
 
 func encoded(value []byte) string { return base64.StdEncoding.EncodeToString(value) }

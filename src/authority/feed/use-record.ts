@@ -41,6 +41,8 @@ export function useRecordFrom(
   const use = useFrom(value);
   if (isProblem(use)) return { problem: `it ${use.problem}` };
   if (use.by !== undefined) return { problem: 'it names its sidecar, which only the authority may' };
+  if (use.limits?.some(({ left, share }) => left !== undefined || share !== undefined) === true)
+    return { problem: 'it says what limits have left, which only the authority may' };
   if (use.decision !== 'allow' || use.withdraws !== undefined)
     return { problem: 'it is not the record of an allowed use' };
   if (use.decisionId !== decisionId) return { problem: 'it is the record of another decision' };

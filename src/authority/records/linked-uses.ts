@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { canonicalJson } from '../../core/ledger/canonical-json.ts';
+import { asSent } from '../../core/ledger/committed-use.ts';
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import type { StoredLog } from '../../core/ledger/proof/verification.ts';
@@ -33,8 +34,7 @@ export function linkFateOf({ decisionId, digest }: UseLink, ledger: LogReader): 
   const use = ledger.useOf(decisionId);
   const leaf = use === undefined ? null : leafFrom(use.bytes);
   if (leaf === null || isProblem(leaf)) return 'missing';
-  const { by: _by, ...sent } = leaf.record;
-  const text = canonicalJson(sent);
+  const text = canonicalJson(asSent(leaf.record));
   return typeof text === 'string' && hash('sha256', text, 'base64url') === digest ? 'same' : 'other';
 }
 

@@ -150,7 +150,7 @@ export interface SettledRecord {
   readonly at: number;
   readonly task: string | null;
   readonly decisionId: string;
-  /** base64url SHA-256 of the canonical JSON of that record without `by`: as it was sent. */
+  /** base64url SHA-256 of the canonical JSON of that record as it was sent: without `by`, and without the `left` of its `limits`. */
   readonly digest: string;
 }
 

@@ -127,7 +127,7 @@ async function settleOnce(
   decided: DecidedUse,
   { use, token }: UseToSettle,
 ): Promise<DecidedUse | 'history-changed'> {
-  // A record that is sent names the counters, and is made before they are counted.
+  // A record that is sent names the counters, and is made before they are counted: who commits it adds what they have left.
   const record = isHighRiskUse(decided.check) ? recordToSend(services, withLimits(decided, { use })) : null;
   if (record !== null && isDeny(record)) return withDecision(services, record, withLimits(decided, { use }));
   const settled = await settle(

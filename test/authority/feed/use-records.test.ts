@@ -48,7 +48,7 @@ const alone = (record: Buffer): UseMessage => ({
 });
 
 /** The use of no task that a limit counts. */
-const limited = (record: Buffer, decision: string): UseMessage => ({
+const limited = (record: Buffer, decision: string, amount = 1): UseMessage => ({
   ...alone(record),
   decision_id: decision,
   agent: 'spiffe://acme.test/ns/agents/sa/planner',
@@ -59,8 +59,8 @@ const limited = (record: Buffer, decision: string): UseMessage => ({
       measure: 'calls',
       who: '[]',
       windowMs: 86_400_000,
-      amount: 1,
-      max: 1,
+      max: 3,
+      amount,
       effect: 'deny',
     }),
   ],
@@ -133,14 +133,15 @@ describe('the record of a use of high risk without a task token', () => {
 
   it('is in the outbox with what the use takes from a limit over all tasks, and not if it takes too much', async () => {
     const { settle, outbox } = await served();
-    for (let times = 0; times < 2; times += 1) {
-      expect(await settle([limited(bytesOf(bare), DECISION)])).toMatchObject({ settled: [settled] });
-    }
+    const record = { ...bare, limits: [{ id: 'a-day', counts: 'calls' }] };
+    expect(await settle([limited(bytesOf(record), DECISION)])).toMatchObject({ settled: [{ ...settled, left: [2] }] });
+    expect(await settle([limited(bytesOf(record), DECISION)])).toMatchObject({ settled: [{ ...settled, left: [] }] });
     const other = '0198c0de-0000-7000-8000-000000000002';
-    expect(await settle([limited(bytesOf({ ...bare, decisionId: other }), other)])).toMatchObject({
-      settled: [{ problem: 'limit', over: { limit: 'a-day', measure: 'calls', max: 1, used: 1 } }],
+    expect(await settle([limited(bytesOf({ ...record, decisionId: other }), other, 3)])).toMatchObject({
+      settled: [{ problem: 'limit', over: { limit: 'a-day', measure: 'calls', max: 3, used: 1 } }],
     });
-    expect(outbox()).toEqual([{ ...bare, by: SIDECAR }]);
+    // With what that commit left of the limit.
+    expect(outbox()).toEqual([{ ...record, by: SIDECAR, limits: [{ id: 'a-day', counts: 'calls', left: 2 }] }]);
     // No record of a task comes with such a use.
     expect(await settle([limited(bytesOf(recordWith()), DECISION)])).toBe('INVALID_ARGUMENT');
   });
@@ -175,6 +176,8 @@ describe('a sidecar with a valid SVID that forges a record', () => {
     ['of a denial', bytesOf(recordWith({ decision: 'deny', reason: 'policy.forbidden' }))],
     ['that withdraws another decision', bytesOf(recordWith({ withdraws: '0198c0de-0000-7000-8000-000000000009' }))],
     ['in the name of another sidecar', bytesOf(recordWith({ by: 'spiffe://acme.test/ns/prod/sa/tools-2' }))],
+    ['that says itself what a limit has left', bytesOf(recordWith({ limits: [{ id: 'a-day', left: 9 }] }))],
+    ['that names a share of a limit', bytesOf(recordWith({ limits: [{ id: 'a-day', share: 9 }] }))],
     ['from no log', bytesOf(recordWith({ origin: undefined }))],
     ['from a log of another trust domain', bytesOf(recordWith({ origin: LOG.replace('acme.test', 'other.test') }))],
     ['of another kind', bytesOf({ kind: 'end', at: 1, task: keyOf(1).id, state: 'completed', note: '', by: 'remit' })],

@@ -1,8 +1,10 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HttpCall } from '../../../src/core/action/http/call.ts';
 import { isDeny } from '../../../src/core/decision/decision.ts';
+import { canonicalJson } from '../../../src/core/ledger/canonical-json.ts';
+import { asSent } from '../../../src/core/ledger/committed-use.ts';
 import { encodedRecord } from '../../../src/core/ledger/encoded-record.ts';
 import type { LedgerRecord } from '../../../src/core/ledger/record.ts';
 import { useFrom } from '../../../src/core/ledger/recorded-use.ts';
@@ -25,7 +27,7 @@ import { checksWith } from '../../../src/sidecar/check/check.ts';
 import type { CheckServices } from '../../../src/sidecar/check/services.ts';
 import { directAuthority } from '../../builders/direct-authority.ts';
 import { httpCall } from '../../builders/http-call.ts';
-import { must } from '../../builders/must.ts';
+import { must, mustFind } from '../../builders/must.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { mustTrustDomain } from '../../builders/spiffe-id.ts';
@@ -64,6 +66,8 @@ limits:
 `;
 
 let policies: PolicySet;
+/** The same, with payments of high risk. */
+let risky: PolicySet;
 let store: Store;
 let ledger: LedgerWriter;
 
@@ -74,6 +78,9 @@ beforeAll(async () => {
     .replace('path: /v1/payments\n        risk: high\n', `path: /v1/payments\n        risk: medium\n        ${all}\n`);
   const permit = '@id("all") permit (principal, action, resource);';
   policies = await mustLoad(folderWith(permit, { catalog, limits: LIMITS }));
+  risky = await mustLoad(
+    folderWith(permit, { catalog: catalog.replace('risk: medium', 'risk: high'), limits: LIMITS }),
+  );
 });
 beforeEach(() => {
   store = mustOpen(join(folder(), 'state.db'), { nowMs: ports.nowMs });
@@ -180,7 +187,7 @@ function attributesOf(span: EndedSpan): Readonly<Record<string, SpanAttributeVal
 }
 
 /** Services whose records and spans are kept. */
-function recording() {
+function recording(ledger: Partial<CheckServices['ledger']> = {}) {
   const records: LedgerRecord[] = [];
   const spans: EndedSpan[] = [];
   let isRecorded = true;
@@ -188,6 +195,7 @@ function recording() {
     ledger: {
       append: (record) => records.push(record) > 0 && isRecorded,
       durable: async (record) => records.push(record) > 0 && isRecorded,
+      ...ledger,
     },
     spans: { samplesAllow: () => true, add: (span) => void spans.push(span) },
   });
@@ -213,6 +221,12 @@ const watched: ObserveEntry = {
   because: 'CHG-1',
   place: { file: 'enforcement.yaml', line: 2, column: 5 },
 };
+
+/** The counters of a payment, with what it left of `paid`. */
+const leftOf = (paid: number) => [
+  { id: 'paid', counts: 'amount EUR', left: paid },
+  { id: 'payees', counts: 'different currency', left: 0 },
+];
 
 describe('limits over all tasks, at a check', () => {
   it('count every credential of a caller, over all its tasks', async () => {
@@ -262,6 +276,29 @@ describe('limits over all tasks, at a check', () => {
         [both, ['paid, amount EUR: 25 left', 'payees, different currency: 0 left']],
       ]),
     );
+  });
+
+  it('are in the record of a use of high risk with what it left of each, here and at a sidecar, whose link is to what it sent', async () => {
+    const { services, written } = recording();
+    expect(words(await answersTo({ ...services, policies: () => risky }, [pay(1, 60)]))).toEqual(['allow']);
+    expect(written()).toEqual([leftOf(40)]);
+    const links: LedgerRecord[] = [];
+    const at = recording({ append: (record) => links.push(record) > 0 });
+    const origin = `remit.acme.test/tools-1/${'0a'.repeat(16)}`;
+    const sidecar = { origin, keep: async () => null };
+    expect(words(await answersTo({ ...at.services, sidecar, policies: () => risky }, [pay(1, 15)]))).toEqual(['allow']);
+    const [committed] = must(store.recordsOf(idOf(1), 9)).map(({ bytes }) => bytes);
+    const record = JSON.parse(Buffer.from(mustFind(committed)).toString('utf8'));
+    expect(record.limits).toEqual(leftOf(25));
+    const sent = must(canonicalJson(asSent(record)));
+    const digest = createHash('sha256').update(sent).digest('base64url');
+    expect([links, sent.includes('"left"')]).toMatchObject([[{ kind: 'settled', digest }], false]);
+    expect(at.left()).toEqual([
+      [
+        ['paid', 'payees'],
+        ['paid, amount EUR: 25 left', 'payees, different currency: 0 left'],
+      ],
+    ]);
   });
 
   it('are in the record of a use that was settled from a share with what is left of the share, and of a use that was taken back with nothing', async () => {

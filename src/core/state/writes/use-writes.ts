@@ -1,4 +1,5 @@
 /** What a use of a token or of a limit takes and gives back, in a transaction of any implementation. */
+import { withLimitsLeft } from '../../ledger/committed-use.ts';
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import {
   chargedBy,
@@ -70,7 +71,7 @@ export function settleUse(
   if (key !== null && after !== null) writeLoans(rows, key, { spends: budgets, by, more: after.lent });
   const isCounted = writeLimits(rows, taking);
   // INVARIANT: with what the use takes, in one transaction: a settled use always has its record on disk.
-  if (record !== undefined) rows.addRecords([record]);
+  if (record !== undefined) rows.addRecords([withLimitsLeft(record, { spends: limits, left: taking.left })]);
   // A use that changes nothing is already idempotent: sent again, it is evaluated again. So the stored uses are bounded by budgets,
   // histories and records, whatever a sidecar sends.
   if (isTaken || isCounted || record !== undefined) rows.setSettled(decisionId);

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { expect, it } from '@jest/globals';
 import { uuidV7 } from '../../../../src/core/decision/uuid.ts';
+import type { UseRecord } from '../../../../src/core/ledger/record.ts';
 import type { LimitSpend } from '../../../../src/core/limit/limit-spend.ts';
 import type { Limit } from '../../../../src/core/limit/limit.ts';
 import { isSettlement } from '../../../../src/core/state/settling.ts';
 import type { SettledUse } from '../../../../src/core/state/settling.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
+import { allowedUse, encoded } from '../../../builders/ledger-record.ts';
 import { must } from '../../../builders/must.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
@@ -98,6 +100,40 @@ describeEach('limits over all tasks', ({ open, place, outbox }) => {
     // What was left right after it is not known any more.
     expect(await ofUse('d-3')).toBeNull();
     expect(await settle(ofTask(1, 'd-5', [{ kind: 'calls', limit: 9 }]))).toBeNull();
+    await close();
+  });
+
+  it('adds what its counters have left to the record that is committed with a use, and nothing to another record', async () => {
+    const { settle, file, close } = await opened();
+    const cents = spend({ limit: 'cents', measure: 'decimal', amount: 12_500, max: 100_000 });
+    const recorded = (n: number, limits: UseRecord['limits']) => {
+      const plain: UseRecord = JSON.parse(Buffer.from(allowedUse(1, 2_000, 'allow', `d-${n}`).bytes).toString('utf8'));
+      const record = encoded({ ...plain, ...(limits === undefined ? {} : { limits }) });
+      const spends = [{ kind: 'calls', limit: 9 }, spend({ max: 100 }), spend({ max: 100 }), cents] as const;
+      return settle({ ...ofTask(1, `d-${n}`, spends), record });
+    };
+    const both = [
+      { id: 'payments-a-day', counts: 'calls' },
+      { id: 'cents', counts: 'amount EUR' },
+    ];
+    expect(await recorded(1, both)).toEqual({ left: [99, 98, 87_500] });
+    expect(await recorded(1, both)).toBeNull();
+    // Of other counters than those that were counted.
+    await recorded(2, both.toReversed());
+    await recorded(3, both.slice(1));
+    await recorded(4, undefined);
+    expect((await outbox(file)).map(({ decisionId, limits }) => [decisionId, limits])).toEqual([
+      [
+        'd-1',
+        [
+          { id: 'payments-a-day', counts: 'calls', left: 98 },
+          { id: 'cents', counts: 'amount EUR', left: 8.75 },
+        ],
+      ],
+      ['d-2', both.toReversed()],
+      ['d-3', both.slice(1)],
+      ['d-4', undefined],
+    ]);
     await close();
   });
 
