@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AnalysisPrograms } from './programs.ts';
+import { questionFolder } from './question-folder.ts';
+import type { QuestionFolder } from './question-folder.ts';
 
 /** What is asked of one or two policy sets: whether it holds for every request and every entity that the schema allows. */
 export type Property =
@@ -56,21 +58,21 @@ const FILES: Readonly<Record<Property, readonly string[]>> = {
 /**
  * Asks Cedar's symbolic compiler and its solver, each question in processes of its own, which are ended at the bounds: then the answer is
  * `undecided`, and so is every output that is not known. Only output that says so in words is `holds`. Texts lie in a
- * temporary folder, which `close` deletes.
+ * temporary folder, which `close` deletes; `open` deletes what processes left that were killed.
  */
 export class Prover {
   readonly #programs: AnalysisPrograms;
   readonly #bounds: ProverBounds;
-  readonly #folder: string;
+  readonly #folder: QuestionFolder;
   readonly #schemaFile: string;
   readonly #ended = new AbortController();
   #asked = 0;
 
-  private constructor(programs: AnalysisPrograms, bounds: ProverBounds, folder: string) {
+  private constructor(programs: AnalysisPrograms, bounds: ProverBounds, folder: QuestionFolder) {
     this.#programs = programs;
     this.#bounds = bounds;
     this.#folder = folder;
-    this.#schemaFile = join(folder, 'schema.cedarschema');
+    this.#schemaFile = join(folder.path, 'schema.cedarschema');
   }
 
   /**
@@ -82,9 +84,7 @@ export class Prover {
     schema: string,
     { within = tmpdir(), ...bounds }: Partial<ProverBounds> & { readonly within?: string | undefined } = {},
   ): Promise<Prover> {
-    // Only this user can read it: `mkdtemp` gives mode 0700.
-    const folder = await mkdtemp(join(within, 'remit-analyze-'));
-    const prover = new Prover(programs, { ...DEFAULT_BOUNDS, ...bounds }, folder);
+    const prover = new Prover(programs, { ...DEFAULT_BOUNDS, ...bounds }, await questionFolder(within));
     await writeFile(prover.#schemaFile, schema);
     return prover;
   }
@@ -97,7 +97,7 @@ export class Prover {
   /** Rejects only on errors of the temporary folder. */
   async ask({ property, action, resourceType, policies }: SolverQuestion): Promise<SolverAnswer> {
     this.#asked += 1;
-    const files = policies.map((_text, index) => join(this.#folder, `${this.#asked}-${index}.cedar`));
+    const files = policies.map((_text, index) => join(this.#folder.path, `${this.#asked}-${index}.cedar`));
     await Promise.all(files.map((file, index) => writeFile(file, policies[index] ?? '')));
     const named = FILES[property].flatMap((option, index) => [option, files[index] ?? '']);
     const words = ['symcc', '--cvc5-path', this.#programs.cvc5, '--schema', this.#schemaFile].concat(
@@ -112,7 +112,7 @@ export class Prover {
   /** Ends what runs, and deletes the folder. */
   async close(): Promise<void> {
     this.#ended.abort();
-    await rm(this.#folder, { recursive: true, force: true });
+    await this.#folder.remove();
   }
 
   #run(words: readonly string[]): Promise<SolverAnswer> {
@@ -125,7 +125,7 @@ export class Prover {
     );
     return new Promise((resolve) => {
       const child = spawn(programs.timeout, bounded, {
-        cwd: this.#folder,
+        cwd: this.#folder.path,
         env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
         stdio: ['ignore', 'pipe', 'pipe'],
         signal: this.#ended.signal,
