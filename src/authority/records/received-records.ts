@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import { isExecution, recordMembersIn } from '../../core/ledger/search/index-builder.ts';
+import { executedIn } from '../../core/ledger/search/executed-calls.ts';
 import { candidatesIn } from '../../core/ledger/search/candidates.ts';
 import { allNeedlesOf, hasNeedles, indexKeysFor } from '../../core/ledger/search/record-query.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
@@ -100,7 +101,7 @@ export class SearchedReceived {
     yield* this.#inRest(filter);
   }
 
-  /** Whether an outcome here says that an upstream answered the call with a decision id. */
+  /** Whether an outcome here says that an upstream answered the call with a decision id. Throws `TooManyUnindexed`. */
   isExecuted(decisionId: string): boolean {
     this.#executed ??= this.#unindexedExecutions();
     if (this.#executed.has(decisionId)) return true;
@@ -116,11 +117,6 @@ export class SearchedReceived {
     return this.#packs.length > 0 && indexKeysFor(filter).length > 0;
   }
 
-  /** Number of records that no pack has, of which each search reads all. */
-  get unindexed(): number {
-    return this.#rest.reduce((sum, { leaves }) => sum + leaves, 0);
-  }
-
   close(): void {
     for (const { index } of this.#packs) index.close();
   }
@@ -131,13 +127,7 @@ export class SearchedReceived {
 
   /** The decisions of calls that were executed, by the records that no pack has: read once. */
   #unindexedExecutions(): ReadonlySet<string> {
-    const executed = new Set<string>();
-    for (const { bytes } of this.#inRest({ kind: 'outcome' })) {
-      const record = recordMembersIn(bytes) ?? {};
-      const { decisionId } = record;
-      if (typeof decisionId === 'string' && isExecution(record)) executed.add(decisionId);
-    }
-    return executed;
+    return executedIn(this.#inRest({ kind: 'outcome' }));
   }
 
   *#inRest(filter: RecordFilter): Generator<ReceivedRecord> {

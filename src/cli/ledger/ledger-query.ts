@@ -38,8 +38,6 @@ import type { RecordedIn } from '../policy/recorded-tasks.ts';
 import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 
 const DEFAULT_LIMIT = '100';
-/** Most unindexed records for `--not-executed`, which keeps their outcomes in memory. */
-const MAX_JOINED = 2_000_000;
 const MAX_LIMIT = 100_000;
 
 const help = `remit ledger query: find records
@@ -149,9 +147,6 @@ async function query(args: readonly string[], io: Io): Promise<CommandRefusal | 
   try {
     return await withLedger<null>(folder, async (log) => {
       const places = { log, received };
-      const unindexed = filter.isUnexecuted === undefined ? 0 : log.unindexed + received.unindexed;
-      if (unindexed > MAX_JOINED)
-        return taskRefusal(`--not-executed needs an index of so many records: run \`remit ledger index\` first`);
       const wanted = widened(filter, places, { isWhole: isWhole === true, partsOf });
       if (isCommandRefusal(wanted)) return wanted;
       return print(places, { ...asked, filter: wanted }, { ...output, io });

@@ -1,6 +1,7 @@
 import { reasons } from '../../core/decision/reasons.ts';
 import type { CommandIo } from '../command.ts';
 import { LogReader } from '../../core/ledger/log/log-reader.ts';
+import { TooManyUnindexed } from '../../core/ledger/search/executed-calls.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
 import { failureOfSqlite } from '../../core/sqlite/sqlite-failure.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
@@ -163,7 +164,7 @@ export function openedReader(source: StateSource): StoreReader | null | CommandR
   return isStoreFailure(store) ? taskRefusal(store.detail) : store;
 }
 
-/** Opens a ledger for reading, passes it to `use` and closes it. */
+/** Opens a ledger for reading, passes it to `use` and closes it. Refuses what cannot be read, and what needs an index (`TooManyUnindexed`). */
 export async function withLedger<T>(
   folder: string,
   use: (log: LogReader) => Promise<T | CommandRefusal>,
@@ -177,6 +178,7 @@ export async function withLedger<T>(
       log.close();
     }
   } catch (error) {
+    if (error instanceof TooManyUnindexed) return taskRefusal(error.message);
     const failure = failureOfSqlite(error);
     if (failure === null) throw error;
     return taskRefusal(`the ledger \`${folder}\` cannot be read: ${failure.detail}`);

@@ -3,6 +3,8 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ReasonCode } from '../../../src/core/decision/reasons.ts';
 import type { UseRecord } from '../../../src/core/ledger/record.ts';
+import { withLedger } from '../../../src/cli/ledger/ledger-source.ts';
+import { TooManyUnindexed } from '../../../src/core/ledger/search/executed-calls.ts';
 import { ledgerQuery } from '../../../src/cli/ledger/ledger-query.ts';
 import { policyTestCommand } from '../../../src/cli/policy/policy-test.ts';
 import { encoded } from '../../builders/ledger-record.ts';
@@ -66,6 +68,13 @@ describe('remit ledger query', () => {
     ['several conditions together', ['--task', taskNumber(4).id, '--decision', 'allow'], []],
   ])('finds by %s', async (_name, args, records) => {
     expect(await found(...args)).toEqual(records);
+  });
+
+  it('is refused, as is any command that reads a ledger, if a search needs an index', async () => {
+    const refused = await withLedger(ledger.folder, async () => {
+      throw new TooManyUnindexed('run `remit ledger index` first');
+    });
+    expect(refused).toEqual({ exit: 2, message: 'run `remit ledger index` first' });
   });
 
   it('prints a line of JSON with the members of the record', async () => {

@@ -7,6 +7,7 @@ import { failureOfSqlite } from '../../sqlite/sqlite-failure.ts';
 import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { isExecution, recordMembersIn } from '../search/index-builder.ts';
+import { executedIn } from '../search/executed-calls.ts';
 import { indexKeysFor } from '../search/record-query.ts';
 import { openIndexParts } from './segment/index-parts.ts';
 import type { OpenParts, SegmentPart } from './segment/index-parts.ts';
@@ -73,7 +74,10 @@ export class LogReader {
     }
   }
 
-  /** The matching leaves, read a few at a time: no reader, however slow, blocks the writer. */
+  /**
+   * The matching leaves, read a few at a time: no reader, however slow, blocks the writer. Of `isUnexecuted` it throws `TooManyUnindexed`,
+   * before the first leaf.
+   */
   *found(filter: RecordFilter, order: SearchOrder): Generator<PlacedLeaf> {
     const segments = this.#within(filter);
     const isIndexed = indexKeysFor(filter).length > 0;
@@ -131,11 +135,7 @@ export class LogReader {
     return opened;
   }
 
-  /** Number of records that no part of an index covers: each search reads all of them. */
-  get unindexed(): number {
-    return this.segments.reduce((sum, segment) => sum + segment.state().range.size - this.#indexedUpto(segment), 0);
-  }
-
+  /** The number of the last record that a part of an index covers. */
   #indexedUpto(segment: Segment): number {
     return this.#partsOf(segment).parts.at(-1)?.upto ?? segment.carried.range.size;
   }
@@ -158,16 +158,13 @@ export class LogReader {
 
   /** The decision ids of executed calls, from the outcomes that no part of an index covers. */
   #unindexedExecutions(): ReadonlySet<string> {
-    const executed = new Set<string>();
-    for (const segment of this.segments) {
-      const outcomes = { kind: 'outcome', fromSeq: this.#indexedUpto(segment) + 1 };
-      for (const { bytes } of foundIn(segment, outcomes, { isNewestFirst: false })) {
-        const record = recordMembersIn(bytes) ?? {};
-        const { decisionId } = record;
-        if (typeof decisionId === 'string' && isExecution(record)) executed.add(decisionId);
-      }
-    }
-    return executed;
+    return executedIn(
+      this.segments
+        .values()
+        .flatMap((segment) =>
+          foundIn(segment, { kind: 'outcome', fromSeq: this.#indexedUpto(segment) + 1 }, { isNewestFirst: false }),
+        ),
+    );
   }
 
   /** The segments that can contain records of the given time and number, so that a query for today does not read a year. */
