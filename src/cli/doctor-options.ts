@@ -24,8 +24,8 @@ usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--canary URL] [--cluster NA
                     [--wait DURATION] [--bundle FILE]
        remit doctor --mcp URL [--policies FOLDER] [--server ID] [--reviewed FILE] [--cert FILE --key FILE] [--ca FILE] [--json]
 
-  --envoy ADDRESS        the admin interface of Envoy, \`unix:/path\` or \`host:port\`; default the first Envoy at
-                         ${DEFAULT_ENVOYS.map((one) => `\`${one}\``).join(', ')}
+  --envoy ADDRESS        the admin interface of Envoy, \`unix:/path\` or \`host:port\`; default the first that asks Remit, or else
+                         the first of all, at ${DEFAULT_ENVOYS.map((one) => `\`${one}\``).join(', ')}
   -f, --file PATH        files of a host, or folders of them: an Envoy bootstrap, objects of Istio and Envoy Gateway, Istio's mesh
                          configuration, agentgateway, pods with Services and NetworkPolicies. Then Envoy is asked only with --envoy. Render templates first
   --canary URL           make a call without a token, and see whether Remit was asked; then Envoy is asked only with --envoy
@@ -62,7 +62,7 @@ const FORMATS = ['text', 'json', 'junit'] as const;
 
 /** What `remit doctor` was asked to do. */
 export interface DoctorOptions {
-  /** Candidate addresses of Envoy's admin interface: the first that answers is examined. Empty if no Envoy is asked. */
+  /** Candidate addresses of Envoy's admin interface; one Envoy is examined. Empty if no Envoy is asked. */
   readonly envoys: readonly AdminAddress[];
   /** Files and folders of a host. */
   readonly files: readonly string[];

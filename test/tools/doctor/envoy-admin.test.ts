@@ -86,6 +86,15 @@ const managerWith = (field: string): string =>
     `{"typed_config":{"@type":"x.HttpConnectionManager","http_filters":[{"name":"authz","typed_config":{"@type":"x.ExtAuthz"}}],${field}}}`,
   );
 
+const asking = (cluster: string): string =>
+  dumpOf(
+    `{"typed_config":{"@type":"x.HttpConnectionManager","http_filters":[{"name":"authz","typed_config":{"@type":"x.ExtAuthz","grpc_service":{"envoy_grpc":{"cluster_name":"${cluster}"}}}}]}}`,
+  );
+const ASKING = asking('remit');
+const OTHER = asking('opa');
+const UNRECOGNISED =
+  '; none of its filters names Remit: if another Envoy guards the tools, name the admin address of that with --envoy';
+
 describe('collectEnvoy', () => {
   it.each<[what: string, path: string, answer: RequestListener, problem: string]>([
     [
@@ -153,7 +162,55 @@ describe('collectEnvoy', () => {
     ];
     const own = await but('/config_dump', text('{}'), join(folder(), 'admin.sock'));
     const { examined, unread } = await collectedOf(...others, own);
-    expect([examined, unread]).toEqual([[`Envoy 1.40.0 at ${own.text}: 0 listeners, 0 clusters`], []]);
+    expect([examined, unread]).toEqual([[`Envoy 1.40.0 at ${own.text}: 0 listeners, 0 clusters${UNRECOGNISED}`], []]);
+  });
+
+  it.each<[what: string, version: string]>([
+    ['a path', 'app/2.0/linux'],
+    ['another program', 'abc/2.0/Clean/RELEASE/BoringSSL'],
+    ['no build', 'abc/1.40.0/Clean/linux/BoringSSL'],
+    ['more parts', 'abc/1.40.0/Clean/RELEASE/BoringSSL/x'],
+  ])('passes over a server whose version is that of %s', async (_what, version) => {
+    const other = await but('/server_info', text(JSON.stringify({ version })));
+    const own = await but('/config_dump', text(ASKING));
+    const { examined, unread } = await collectedOf(other, own);
+    expect([examined, unread]).toEqual([[`Envoy 1.40.0 at ${own.text}: 1 listener, 0 clusters`], []]);
+  });
+
+  it.each<[what: string, dumps: readonly string[], taken: number, words: string]>([
+    ['the one that asks Remit', ['{}', OTHER, ASKING], 2, ''],
+    ['the first of two that ask Remit', ['{}', ASKING, ASKING], 1, ''],
+    ['the first if none asks Remit', ['{}', '{}'], 0, UNRECOGNISED],
+    ['the one that asks Remit, before one that shows nothing', ['<html>', ASKING], 1, ''],
+  ])('examines of several Envoys %s, and names the others', async (_what, dumps, taken, words) => {
+    const all = await Promise.all(dumps.map((dump) => but('/config_dump', text(dump))));
+    const { examined, unread } = await collectedOf(...all);
+    const others = all.flatMap((one, index) => (index === taken ? [] : [`\`${one.text}\``])).join(' and ');
+    expect(unread).toEqual([]);
+    expect(examined).toEqual([
+      expect.stringMatching(new RegExp(`^Envoy 1\\.40\\.0 at ${all[taken]?.text}: \\d listeners?, 0 clusters`)),
+    ]);
+    expect(examined[0]).toContain(`0 clusters${words}; not examined: the Envoy at ${others}, which --envoy names`);
+  });
+
+  it('names the other Envoys if the first shows nothing and none asks Remit', async () => {
+    const [closed, other] = [await but('/config_dump', text('', 403)), await but('/config_dump', text('{}'))];
+    const { examined, unread } = await collectedOf(closed, other);
+    expect(examined).toEqual([]);
+    expect(unread).toEqual([
+      `Envoy at \`${closed.text}\` answered /config_dump with 403: is this its admin address?; not examined: the Envoy at \`${other.text}\`, which --envoy names`,
+    ]);
+  });
+
+  it('examines the Envoy whose filter asks the cluster that the operator named', async () => {
+    const admins = [await but('/config_dump', text(ASKING)), await but('/config_dump', text(OTHER))];
+    const { examined } = await collectEnvoy({ admins, remitCluster: 'opa', timeoutMs: 500 });
+    expect(examined).toEqual([expect.stringContaining(`Envoy 1.40.0 at ${admins[1]?.text}: `)]);
+  });
+
+  it('examines an Envoy that is named, whatever it asks', async () => {
+    const own = await but('/config_dump', text('{}'));
+    expect((await collectedOf(own)).examined).toEqual([`Envoy 1.40.0 at ${own.text}: 0 listeners, 0 clusters`]);
   });
 
   it.each([403, 404])('takes an interface that answers its runtime keys with %d', async (status) => {

@@ -4,6 +4,7 @@ import type { Problem } from '../../../core/runtime/problem.ts';
 import { configFromDump } from '../envoy/envoy-config.ts';
 import type { EnvoyConfig } from '../envoy/envoy-config.ts';
 import type { HostStatus, NamedFile } from '../envoy/envoy-facts.ts';
+import { namesRemit } from '../envoy/remit-filter.ts';
 import { addressOf } from '../envoy/reach/cluster.ts';
 import type { BundlePart, Collected } from '../facts.ts';
 import { counted } from '../counted.ts';
@@ -21,7 +22,7 @@ const STATS = 'ext_authz|downstream_rq_(2xx|completed)|downstream_cx_total|contr
 
 /** A query to Envoy's admin interface. */
 export interface EnvoyQuery {
-  /** Candidate addresses, at least one: the first at which an Envoy answers counts. */
+  /** Candidate addresses, at least one, in the order in which they are preferred. */
   readonly admins: readonly AdminAddress[];
   /** The cluster of Remit, if the operator named it. */
   readonly remitCluster: string | null;
@@ -34,30 +35,81 @@ interface Asked extends AdminAddress {
   readonly timeoutMs: number;
 }
 
-/** Reads configuration, statistics and endpoints of a running Envoy from its admin interface. */
-export async function collectEnvoy({ admins, remitCluster, timeoutMs = TIMEOUT_MS }: EnvoyQuery): Promise<Collected> {
-  const problems: Problem[] = [];
-  for (const address of admins) {
-    const admin = { ...address, timeoutMs };
-    const version = await versionAt(admin);
-    if (typeof version === 'string') return read(admin, version, remitCluster);
-    problems.push(version);
-  }
-  const [only] = problems;
-  if (only !== undefined && problems.length === 1) return unread(only);
-  const tried = admins.map(({ text }) => text).join(', ');
-  return unread({ problem: `no Envoy answers at ${tried}: name its admin address with --envoy` });
+/** An address at which an Envoy answers, and its version. */
+interface Answering {
+  readonly admin: Asked;
+  readonly version: string;
 }
+
+/**
+ * Reads configuration, statistics and endpoints of a running Envoy from its admin interface. Of several that answer it is the first that asks
+ * Remit, otherwise the first; a line names the others.
+ */
+export async function collectEnvoy({ admins, remitCluster, timeoutMs = TIMEOUT_MS }: EnvoyQuery): Promise<Collected> {
+  const asked = admins.map((address) => ({ ...address, timeoutMs }));
+  const versions = await Promise.all(asked.map(versionAt));
+  const answering = asked.flatMap((admin, index): readonly Answering[] => {
+    const version = versions[index];
+    return typeof version === 'string' ? [{ admin, version }] : [];
+  });
+  const [first] = answering;
+  if (first === undefined) return unread(unansweredBy(admins, versions.filter(isProblem)));
+  const { collected, from } = await firstAsking(answering, first, remitCluster);
+  if (admins.length === 1) return collected;
+  const others = answering.filter((one) => one !== from).map(({ admin }) => `\`${admin.text}\``);
+  if (collected.facts.envoys === undefined)
+    return { ...collected, unread: collected.unread.map((line) => `${line}${besides(others)}`) };
+  const words = `${isAsking(collected) ? '' : UNRECOGNISED}${besides(others)}`;
+  return { ...collected, examined: collected.examined.map((line) => `${line}${words}`) };
+}
+
+function unansweredBy(admins: EnvoyQuery['admins'], problems: readonly Problem[]): Problem {
+  const [only] = problems;
+  if (only !== undefined && problems.length === 1) return only;
+  const tried = admins.map(({ text }) => text).join(', ');
+  return { problem: `no Envoy answers at ${tried}: name its admin address with --envoy` };
+}
+
+/** What the first Envoy that asks Remit answers; if none does, what `first` answers. */
+async function firstAsking(
+  answering: readonly Answering[],
+  first: Answering,
+  remitCluster: string | null,
+): Promise<{ readonly from: Answering; readonly collected: Collected }> {
+  const ofFirst = await read(first, remitCluster);
+  if (isAsking(ofFirst)) return { from: first, collected: ofFirst };
+  for (const from of answering.filter((one) => one !== first)) {
+    const collected = await read(from, remitCluster);
+    if (isAsking(collected)) return { from, collected };
+  }
+  return { from: first, collected: ofFirst };
+}
+
+const isAsking = ({ facts }: Collected): boolean => facts.envoys?.some(namesRemit) === true;
+
+/** Said of an Envoy that may be of somebody else. */
+const UNRECOGNISED =
+  '; none of its filters names Remit: if another Envoy guards the tools, name the admin address of that with --envoy';
+
+/** A clause about Envoys that were not examined. */
+const besides = (others: readonly string[]): string =>
+  others.length === 0 ? '' : `; not examined: the Envoy at ${others.join(' and ')}, which --envoy names`;
+
+/**
+ * `REVISION/1.40.0/Clean/RELEASE/BoringSSL`: revision, version, status of the source, build and TLS library.
+ *
+ * @see Envoy's `VersionInfo::version()` in source/common/version/version.cc
+ */
+const VERSION = /^[^/]*\/(\d+\.\d+\.\d[^/]*)\/[^/]+\/(?:RELEASE|DEBUG)\/[^/]+$/;
 
 /** The version of the Envoy at an address, such as `1.40.0`. */
 async function versionAt(admin: Asked): Promise<string | Problem> {
   const info = await jsonOf(admin, '/server_info');
   if (isProblem(info)) return info;
-  const version = /^[^/]*\/([^/]+)\//.exec(textAt(info.value, 'version'))?.[1];
-  return version ?? notEnvoy(admin);
+  return VERSION.exec(textAt(info.value, 'version'))?.[1] ?? notEnvoy(admin);
 }
 
-async function read(admin: Asked, version: string, remitCluster: string | null): Promise<Collected> {
+async function read({ admin, version }: Answering, remitCluster: string | null): Promise<Collected> {
   const [dumped, statuses, stats, runtime] = await Promise.all([
     jsonOf(admin, '/config_dump?include_eds'),
     jsonOf(admin, '/clusters?format=json'),

@@ -35,6 +35,12 @@ export const recognisedClusters = (facts: EnvoyFacts): ReadonlySet<string> =>
       .map(([name]) => name),
   );
 
+/** Whether an ext_authz filter names the cluster that the operator named, otherwise one that is recognised as Remit. */
+export const namesRemit = (facts: EnvoyFacts): boolean =>
+  facts.remitCluster === null
+    ? recognisedClusters(facts).size > 0
+    : askedBy(facts).some(([name]) => name === facts.remitCluster);
+
 const askedBy = (facts: EnvoyFacts): readonly (readonly [cluster: string, filter: HttpFilter])[] =>
   managersOf(facts).flatMap(({ filters }) =>
     filters.filter(isExtAuthz).map((filter) => [grpcClusterOf(filter.fields), filter] as const),
