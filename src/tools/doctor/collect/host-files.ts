@@ -5,6 +5,7 @@ import type { Problem } from '../../../core/runtime/problem.ts';
 import { configFromBootstrap } from '../envoy/envoy-config.ts';
 import type { EnvoyFacts } from '../envoy/envoy-facts.ts';
 import type { BundlePart, Collected } from '../facts.ts';
+import { argoNotes } from '../hosts/argo-values.ts';
 import { objectsFrom } from '../hosts/host-object.ts';
 import type { HostObject } from '../hosts/host-object.ts';
 import { deliveredTo } from './delivered-files.ts';
@@ -26,14 +27,19 @@ export async function collectFiles(paths: readonly string[], remitCluster: strin
   const files = found.filter((one) => typeof one === 'string');
   const read = await Promise.all(files.slice(0, MAX_FILES).map((file) => readHostFile(file, remitCluster)));
   const known = read.flatMap((one) => (isProblem(one) ? [] : [one]));
-  const count = known.reduce((sum, { envoys, objects }) => sum + envoys.length + objects.length, 0);
+  const objects = known.flatMap((one) => one.objects);
+  const envoys = known.flatMap((one) => one.envoys);
+  const count = envoys.length + objects.length;
   const more = files.length - MAX_FILES;
   return {
-    facts: { envoys: known.flatMap(({ envoys }) => envoys), objects: known.flatMap(({ objects }) => objects) },
+    facts: { envoys, objects },
     examined:
       known.length === 0
         ? []
-        : [`${counted(known.length, 'file')} in ${paths.join(', ')}: ${counted(count, 'object')}`],
+        : [
+            `${counted(known.length, 'file')} in ${paths.join(', ')}: ${counted(count, 'object')}`,
+            ...argoNotes(objects, firstDocument),
+          ],
     unread: [...found, ...read]
       .flatMap((one) => (isProblem(one) ? [one.problem] : []))
       .concat(known.length > 0 && count === 0 ? [`nothing in ${paths.join(', ')} is of a host: ${OF_HOSTS}`] : [])

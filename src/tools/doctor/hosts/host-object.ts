@@ -1,5 +1,6 @@
 import { isObject } from '../../../core/runtime/fields.ts';
 import { at, listAt, membersAt, textAt } from '../tree.ts';
+import { argoValuesOf } from './argo-values.ts';
 
 /** A document of a file: an object of Kubernetes, or the configuration of a host. */
 export interface HostObject {
@@ -45,6 +46,7 @@ export function objectsFrom(file: string, value: unknown, parse: (text: string) 
   const values = [
     at(value, 'spec', 'values') ?? configMap('values'),
     at(value, 'spec', 'unvalidatedValues'),
+    ...argoValuesOf(value, parse),
     ...(kinds.includes('IstioValues') ? [value] : []),
   ];
   const meshes = [
