@@ -1,4 +1,4 @@
-import { isAgentCard, isForCard } from '../../src/agent/forward/agent-card.ts';
+import { isForCard } from '../../src/agent/forward/agent-card.ts';
 import { shownToken } from '../../src/agent/forward/shown-token.ts';
 import { requestLines } from '../../src/agent/forward/http1-request.ts';
 import { jsonRpcAnswer } from '../../src/agent/forward/json-rpc-answer.ts';
@@ -11,6 +11,7 @@ import { refusal } from '../../src/agent/forward/local/local-answer.ts';
 import { localReference } from '../../src/agent/forward/local/local-reference.ts';
 import { LocalUrls } from '../../src/agent/forward/local/local-urls.ts';
 import { linesWithout, valuesOf } from '../../src/agent/forward/passed-headers.ts';
+import { readableRequest, referenceStages } from '../../src/agent/forward/reference-stages.ts';
 import { TaskMark } from '../../src/agent/forward/task-mark.ts';
 import { holdsSecret, secretKey, segmentOf } from '../../src/agent/service/local-secret.ts';
 import { taskRequestFrom } from '../../src/agent/service/task-request.ts';
@@ -121,8 +122,16 @@ localUrls.add({ port: 4_100, secret: 'secret', target: { origin: 'https://a.test
 
 /** The readers of the rooms before `action/`, of records, and of the forwarder. */
 export const edgeReaders: Readers = {
-  'agent/forward/agent-card.ts isAgentCard': (text) =>
-    isAgentCard(text, { headers: { 'content-type': text, 'content-length': '1' } }),
+  'agent/forward/reference-stages.ts referenceStages': (text) =>
+    referenceStages({
+      method: 'GET',
+      rest: `/${text}`,
+      prefix: '/secret',
+      host: text,
+      target: { origin: 'https://a.test', base: '' },
+      lines: ['content-type', text],
+    }),
+  'agent/forward/reference-stages.ts readableRequest': (text) => readableRequest(`/${text}`, ['accept', text]),
   'agent/forward/agent-card.ts isForCard': isForCard,
   'agent/forward/passed-headers.ts linesWithout': (text) =>
     linesWithout([text, text, 'accept-encoding', text], 'accept-encoding'),

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import { HeldStart } from './held-start.ts';
 
 /** A longer card is passed on unchanged. */
@@ -9,12 +8,6 @@ const CARD_PATH = /\/\.well-known\/agent(?:-card)?\.json(?:\?|$)/;
 
 /** Whether a request is for an agent's card. */
 export const isForCard = (rest: string): boolean => CARD_PATH.test(rest);
-
-/** Whether the answer to a request is an agent's card that can be read. */
-export const isAgentCard = (rest: string, answer: Pick<IncomingMessage, 'headers'>): boolean =>
-  isForCard(rest) &&
-  /^application\/json\b/i.test(answer.headers['content-type'] ?? '') &&
-  answer.headers['content-encoding'] === undefined;
 
 /**
  * Rewrites the URLs of an A2A agent in its card, since clients call these, not the address that served the card. Anything else is passed

@@ -1,13 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
-import { agentCardUrls, isAgentCard } from './agent-card.ts';
-import { endpointEvent } from './endpoint-event.ts';
 import type { Forwarded } from './forwarded.ts';
 import type { Http1Call } from './http1-call.ts';
 import { listStages } from './listing/list-stages.ts';
 import { type HeaderChange, linesOfShown } from './listing/shown-header.ts';
 import { localReference } from './local/local-reference.ts';
 import { passedAnswerLines, passedAnswerTrailers, valuesOf } from './passed-headers.ts';
+import { referenceStages } from './reference-stages.ts';
 
 /**
  * Passes an answer on as it comes, with back-pressure. If the upstream aborts it, the connection of the client is aborted too.
@@ -25,22 +24,13 @@ export function passAnswer(
   const localised = (url: string): string => localReference(url, target, prefix);
   // Read from the raw lines: for `headers` Node.js would build an object of all of them.
   const [length] = valuesOf(rawHeaders, 'content-length');
-  const isEvents =
-    /^text\/event-stream\b/i.test(valuesOf(rawHeaders, 'content-type')[0] ?? '') &&
-    valuesOf(rawHeaders, 'content-encoding').length === 0;
-  const isCard = request.method === 'GET' && isAgentCard(rest, answer);
   const passed = answerLines(answer, localised);
   const marked = mark?.answer(passed, target, prefix) ?? passed;
   const exchange = { method: request.method, status: statusCode, requestLines: request.rawHeaders, lines: rawHeaders };
   const listing = listStages({ ...exchange, asked, denials }, listed);
-  const stages = [
-    ...(isCard
-      ? [agentCardUrls((url) => absolute(localised(url), request))]
-      : isEvents
-        ? [endpointEvent(localised)]
-        : []),
-    ...listing.stages,
-  ];
+  const [host = ''] = valuesOf(request.rawHeaders, 'host');
+  const references = referenceStages({ method: request.method, rest, prefix, host, target, lines: rawHeaders });
+  const stages = [...references, ...listing.stages];
   // The client cannot get another token; a 401 would make it try.
   const status = statusCode === 401 ? 403 : statusCode;
   response.sendDate = false;
@@ -89,10 +79,6 @@ function orDestroy(response: ServerResponse, send: () => void): void {
     response.destroy();
   }
 }
-
-/** The URL of a path at the listener, for clients that resolve none themselves. */
-const absolute = (reference: string, { headers: { host = '' } }: IncomingMessage): string =>
-  reference.startsWith('/') && host !== '' ? `http://${host}${reference}` : reference;
 
 function answerLines(answer: IncomingMessage, localised: (url: string) => string): string[] {
   const lines = passedAnswerLines(answer.rawHeaders);

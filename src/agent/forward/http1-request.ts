@@ -9,7 +9,6 @@ import type { DenialStyle } from '../../core/action/denial-style.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { TaskCredential } from '../task/issuer-client.ts';
 import { isIssuerProblem } from '../task/issuer-problem.ts';
-import { isForCard } from './agent-card.ts';
 import type { Forwarded } from './forwarded.ts';
 import { passAnswer } from './http1-answer.ts';
 import type { Http1Call } from './http1-call.ts';
@@ -23,7 +22,8 @@ import {
   withoutToken,
 } from './local/local-answer.ts';
 import { authorityOf, upstreamPath } from './forward-target.ts';
-import { linesWithout, passedRequestLines, valuesOf } from './passed-headers.ts';
+import { passedRequestLines, valuesOf } from './passed-headers.ts';
+import { readableRequest } from './reference-stages.ts';
 import { RequestBody } from './request-body.ts';
 import { shownToken } from './shown-token.ts';
 import { isUndecided, MAX_REPEATS, waited } from './undecided.ts';
@@ -189,8 +189,7 @@ export function requestLines(
   const { rawHeaders, method = '' } = request;
   const passed = passedRequestLines(rawHeaders, localUrls);
   const marked = mark?.request(passed) ?? passed;
-  // A card is read here, so it must not be compressed.
-  const lines = isForCard(rest) ? linesWithout(marked, 'accept-encoding') : marked;
+  const lines = readableRequest(rest, marked);
   const [length] = valuesOf(rawHeaders, 'content-length');
   const shown = shownToken(token, { proofKey, target }, { method, path: upstreamPath(target, rest) });
   lines.push('host', authorityOf(target), ...Object.entries(shown).flat());

@@ -37,6 +37,7 @@ import {
   passedRequestTrailers,
   valuesOf,
 } from './passed-headers.ts';
+import { readableRequest, referenceStages } from './reference-stages.ts';
 import { isUndecided, MAX_REPEATS, waited } from './undecided.ts';
 import { authorityOf, upstreamPath } from './forward-target.ts';
 import { shownToken } from './shown-token.ts';
@@ -193,7 +194,7 @@ function asked(
   { credential, lease }: { readonly credential: TaskCredential; readonly lease: SessionLease },
 ): ClientHttp2Stream {
   const passed = passedRequestLines(lines, localUrls);
-  const headers: OutgoingHttpHeaders = objectOf(mark?.request(passed) ?? passed);
+  const headers: OutgoingHttpHeaders = objectOf(readableRequest(rest, mark?.request(passed) ?? passed));
   const [length] = valuesOf(lines, 'content-length');
   if (length !== undefined) headers['content-length'] = length;
   // gRPC servers require it. @see RFC 9110 section 10.1.4
@@ -216,7 +217,7 @@ function asked(
 function passAnswer(
   sent: ClientHttp2Stream,
   {
-    call: { lines, method, stream, prefix },
+    call: { lines, method, stream, rest, prefix },
     forwarded: { denials, listed, mark, target },
     headers,
     body,
@@ -232,7 +233,13 @@ function passAnswer(
   if (stream.destroyed || stream.closed) return;
   const received = flatHeaders(headers);
   const exchange = { method, status: headers[':status'] ?? 0, requestLines: lines, lines: received, denials };
-  const { stages, onDecided } = listStages({ ...exchange, asked: () => body.kept() }, isEnded ? undefined : listed);
+  const { stages: listing, onDecided } = listStages(
+    { ...exchange, asked: () => body.kept() },
+    isEnded ? undefined : listed,
+  );
+  const [host = ''] = [...valuesOf(lines, ':authority'), ...valuesOf(lines, 'host')];
+  const references = isEnded ? [] : referenceStages({ method, rest, prefix, host, target, lines: received });
+  const stages = [...references, ...listing];
   let trailers: OutgoingHttpHeaders = {};
   sent.once('trailers', (last: IncomingHttpHeaders) => (trailers = objectOf(passedAnswerTrailers(flatHeaders(last)))));
   stream.once('wantTrailers', () => orReset(stream, () => stream.sendTrailers(trailers)));

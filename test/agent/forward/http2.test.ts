@@ -10,7 +10,7 @@ import type { TLSSocket } from 'node:tls';
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { issuerProblem } from '../../../src/agent/task/issuer-problem.ts';
 import { testFolders } from '../../builders/test-folders.ts';
-import { bytesOf, credentialOf, type ForwarderUnderTest, startForwarder } from './upstream.ts';
+import { bytesOf, credentialOf, type ForwarderUnderTest, RESOURCE, startForwarder } from './upstream.ts';
 
 const folder = testFolders(() => forwarder.close());
 let forwarder: ForwarderUnderTest;
@@ -116,6 +116,71 @@ describe('the forwarder: HTTP/2 with prior knowledge', () => {
     ]);
     expect(seen[0]).not.toHaveProperty('x-forwarded-for');
     expect(forwarder.told).toHaveLength(1);
+  });
+
+  it.each<['socket' | 'port', string]>([
+    ['port', '/.well-known/agent-card.json'],
+    ['socket', '/.well-known/agent-card.json'],
+    ['port', '/team/.well-known/agent.json?v=1'],
+  ])('leads the URLs in the card of an agent to the local address, over the %s: %s', async (over, path) => {
+    const seen: unknown[] = [];
+    const card = {
+      name: 'é',
+      url: `${RESOURCE}/a2a`,
+      supportedInterfaces: [{ url: `${RESOURCE}/rest` }, { url: 'x' }],
+    };
+    answer((stream, headers) => {
+      seen.push(headers['accept-encoding']);
+      const body = Buffer.from(JSON.stringify(card));
+      stream.respond(
+        { 'content-type': 'application/json', 'content-length': body.length, etag: '"1"' },
+        { waitForTrailers: true },
+      );
+      stream.once('wantTrailers', () => stream.sendTrailers({ 'x-sum': '3' }));
+      stream.end(body);
+    });
+    const at = over === 'port' ? `127.0.0.1:${forwarder.port}` : 'localhost';
+    const prefix = over === 'port' ? forwarder.prefix : '';
+    const { headers, body, trailers } = await ask(
+      { ':path': `${prefix}${path}`, ':authority': at, 'accept-encoding': 'gzip' },
+      { over },
+    );
+    expect(JSON.parse(body)).toEqual({
+      name: 'é',
+      url: `http://${at}${prefix}/a2a`,
+      supportedInterfaces: [{ url: `http://${at}${prefix}/rest` }, { url: 'x' }],
+    });
+    expect([headers[':status'], headers['content-length'], headers.etag]).toEqual([200, undefined, undefined]);
+    expect([seen, trailers['x-sum']]).toEqual([[undefined], '3']);
+  });
+
+  it.each<[what: string, path: string, headers: Readonly<Record<string, string>>]>([
+    ['another file', '/v1/agent-card.json', { 'content-type': 'application/json' }],
+    ['another type', '/.well-known/agent-card.json', { 'content-type': 'text/plain' }],
+    [
+      'an encoded body',
+      '/.well-known/agent-card.json',
+      { 'content-type': 'application/json', 'content-encoding': 'x' },
+    ],
+  ])('passes on unchanged what is no card of an agent: %s', async (_what, path, headers) => {
+    const card = JSON.stringify({ url: `${RESOURCE}/a2a` });
+    answer((stream) => {
+      stream.respond({ ...headers, 'content-length': card.length });
+      stream.end(card);
+    });
+    const { body, headers: received } = await ask({ ':path': path });
+    expect([body, received['content-length']]).toEqual([card, String(card.length)]);
+  });
+
+  it('rewrites the address in the endpoint event of MCP, and passes later events as they come', async () => {
+    answer((stream) => {
+      stream.respond({ 'content-type': 'text/event-stream' });
+      stream.write('event: endpoint\ndata: /messages?session=1\n\n');
+      stream.end('data: /messages\n\n');
+    });
+    const at = { ':path': `${forwarder.prefix}/sse`, ':authority': `127.0.0.1:${forwarder.port}` };
+    const { body } = await ask(at, { over: 'port' });
+    expect(body).toBe(`event: endpoint\ndata: ${forwarder.prefix}/messages?session=1\n\ndata: /messages\n\n`);
   });
 
   it('passes an answer of trailers alone, and each message of a stream as it comes', async () => {
