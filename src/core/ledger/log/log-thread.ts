@@ -44,7 +44,7 @@ const LIMITS = { maxYoungGenerationSizeMb: 3 };
 /**
  * The log in its own thread, so that disk syncs do not block checks. Takes one batch at a time.
  *
- * Lifecycle: `open` once, or `start` and `open` of the thread; `appendRecords` one after the other, `close` once.
+ * Lifecycle: `open` once, or `start` and `open` of the thread; `appendRecords` one after the other, `close` at the end.
  */
 export class LogThread implements RecordSink {
   readonly origin: string;
@@ -58,6 +58,9 @@ export class LogThread implements RecordSink {
   #closedSegments = 0;
   #waiting: ((failure: StoreFailure | null) => void) | null = null;
   #broken: StoreFailure | null = null;
+  /** The answer to the last request. */
+  #asked: Promise<StoreFailure | null> = Promise.resolve(null);
+  #closed: Promise<StoreFailure | null> | null = null;
 
   private constructor(worker: Worker, opened: Extract<LogThreadMessage, { kind: 'opened' }>, watcher: LogWatcher) {
     this.#worker = worker;
@@ -114,8 +117,16 @@ export class LogThread implements RecordSink {
     return this.#ask({ kind: 'append', records }, [records.bytes.buffer]);
   }
 
-  /** Signs the rest and ends the thread. Returns the failure if the last records are not covered by a checkpoint. */
-  async close(): Promise<StoreFailure | null> {
+  /**
+   * Signs the rest and ends the thread, after the batch that it may have. Returns the failure if the last records are not covered by a checkpoint.
+   * Called again, it gives the same result.
+   */
+  close(): Promise<StoreFailure | null> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<StoreFailure | null> {
+    await this.#asked;
     const failure = await this.#ask({ kind: 'close' });
     this.#broken ??= storeFailure('broken', 'the ledger is closed');
     await this.#worker.terminate();
@@ -125,10 +136,10 @@ export class LogThread implements RecordSink {
   /** INVARIANT: one request at a time; the writer awaits each answer. */
   #ask(request: LogRequest, handedOver: readonly ArrayBuffer[] = []): Promise<StoreFailure | null> {
     if (this.#broken !== null) return Promise.resolve(this.#broken);
-    return new Promise((resolve) => {
+    return (this.#asked = new Promise((resolve) => {
       this.#waiting = resolve;
       this.#worker.postMessage(request, handedOver);
-    });
+    }));
   }
 
   #hear(message: LogThreadMessage): void {
