@@ -75,8 +75,10 @@ const grpc = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trail
 
 describe('the forwarder: HTTP/2 with prior knowledge', () => {
   it('outlives a client that resets its stream before the upstream asks for the body', async () => {
+    const arrived = Promise.withResolvers<void>();
     const asked = Promise.withResolvers<void>();
     answer((stream) => {
+      arrived.resolve();
       setTimeout(() => {
         if (!stream.destroyed && !stream.closed) stream.additionalHeaders({ ':status': 100 });
         asked.resolve();
@@ -86,7 +88,9 @@ describe('the forwarder: HTTP/2 with prior knowledge', () => {
     const headers = { ':authority': 'localhost', ':method': 'POST', ':path': '/', expect: '100-continue' };
     const stream = session.request(headers, { endStream: false }).on('error', () => undefined);
     stream.write(Buffer.alloc(8 * 2 ** 20));
-    setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), 100);
+    // Reset earlier, the stream would never reach the upstream.
+    await arrived.promise;
+    stream.close(constants.NGHTTP2_NO_ERROR);
     await asked.promise;
     await new Promise((resolve) => setTimeout(resolve, 200));
     session.destroy();
