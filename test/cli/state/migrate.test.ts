@@ -120,6 +120,8 @@ describeWith(postgresPart(), 'remit migrate', (binaries) => {
     const rights = `SELECT has_table_privilege('${RUNTIME}', 'remit.received', 'INSERT') AS adds,
       has_table_privilege('${RUNTIME}', 'remit.received', 'UPDATE') AS changes`;
     expect(await places.sql(owner, rights)).toEqual([{ adds: true, changes: false }]);
+    await places.sql(owner, 'UPDATE remit.feed_head SET restored_ms = 2');
+    await expect(places.sql(owner, 'UPDATE remit.feed_head SET restored_ms = NULL')).rejects.toThrow('only rises');
   });
 
   it('keeps a database for the fleet that claimed it, until `--forget-fleet`', async () => {

@@ -24,10 +24,11 @@ export const STATEMENT_MS = 5_000;
 
 /**
  * Begins a transaction. Warnings must reach the client: a cancelled wait for a standby is reported only by a warning. A client that is
- * stopped in the middle of a transaction loses its connection, so that it holds no lock for long.
+ * stopped in the middle of a transaction loses its connection, so that it holds no lock for long. The tables take new tasks at READ COMMITTED
+ * alone (`rights-schema.ts`), whatever the default of the role.
  */
 export const BEGIN: Statement = {
-  text: `BEGIN; SET LOCAL client_min_messages TO warning; SET LOCAL statement_timeout TO 0;
+  text: `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL client_min_messages TO warning; SET LOCAL statement_timeout TO 0;
     SET LOCAL lock_timeout TO ${LOCK_MS}; SET LOCAL idle_in_transaction_session_timeout TO ${IDLE_MS}`,
 };
 

@@ -23,7 +23,7 @@ import {
 import { KEYS_SCHEMA } from './keys-schema.ts';
 import { LIMITS_SCHEMA } from './limits-schema.ts';
 import { ORDERS_SCHEMA } from './orders-schema.ts';
-import { RIGHTS_SCHEMA } from './rights-schema.ts';
+import { LIVES_SCHEMA, RIGHTS_SCHEMA } from './rights-schema.ts';
 import { SIGNALS_SCHEMA } from './signals-schema.ts';
 import { sealRows } from './rows/seal-rows.ts';
 import type { SealedRows } from './rows/seal-rows.ts';
@@ -54,6 +54,7 @@ const steps: readonly string[] = [
   ORDERS_SCHEMA,
   LIMITS_SCHEMA,
   SIGNALS_SCHEMA,
+  LIVES_SCHEMA,
 ];
 
 const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};

@@ -5,14 +5,14 @@ import type { Clocks, Ports } from '../../../core/runtime/ports.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import { causeOf } from '../../../core/task/cause.ts';
-import { ClockFloor } from '../../../core/state/clock-floor.ts';
+import { ClockFloor, MAX_FLOOR_MS } from '../../../core/state/clock-floor.ts';
 import type { ClockSources } from '../../../core/state/clock-floor.ts';
 import type { RestoredOrders } from '../../../core/state/restored-orders.ts';
 import { Database } from './database.ts';
 import { BEGIN, commit, flight, ROLLBACK } from './flight.ts';
 import type { Statement } from './flight.ts';
 import { databaseFacts } from './postgres-state.ts';
-import { MAY_HOLD } from './rows/order-statements.ts';
+import { LOCK_ORDERS, MAY_HOLD } from './rows/order-statements.ts';
 import { endOpenTasks } from './rows/end-open-tasks.ts';
 import type { EndedTasks, EndingTasks } from './rows/end-open-tasks.ts';
 import { readerOf, RowSeal } from './rows/row-seal.ts';
@@ -41,17 +41,24 @@ export interface RestoredDatabase extends RestoredOrders, EndedTasks {
 /** The orders of a database as it was restored, and its floor. Only the last step moves the floor: a restore that is run again reads the same. */
 const ORDERS = `SELECT floor_ms, (SELECT count(*) FROM remit.orders WHERE of = 'stop' AND ${MAY_HOLD} AND (until_ms IS NULL OR until_ms > $1::bigint)) AS stops
   FROM remit.feed_head WHERE part = 0`;
-/** The higher version makes each authority read the orders again. */
-const DROP_OBSERVING: readonly Statement[] = [
-  { text: 'UPDATE remit.orders_head SET version = version + 1 WHERE part = 0' },
-  { text: "DELETE FROM remit.orders WHERE of = 'observe'" },
-];
+/** After `LOCK_ORDERS`, whose higher version makes each authority read the orders again. */
+const DROP_OBSERVING: Statement = { text: "DELETE FROM remit.orders WHERE of = 'observe'" };
 
 const UNFINISHED =
   'the database is being restored, or a restore was not finished: run `remit restore --config FILE` to its end';
 const STOP: Statement = { text: 'UPDATE remit.feed_head SET lost = $1 WHERE part = 0', values: [UNFINISHED] };
-/** Waits for transactions that write tasks, and lets none begin. */
-const LOCK: Statement = { text: 'LOCK TABLE remit.tasks IN SHARE ROW EXCLUSIVE MODE' };
+/**
+ * Waits for transactions that write orders or tasks, and lets none begin. INVARIANT: after the row that a writer of orders locks first, so that
+ * it and this never wait for each other.
+ */
+const LOCK: Statement = { text: 'LOCK TABLE remit.orders, remit.tasks IN SHARE ROW EXCLUSIVE MODE' };
+/**
+ * The new life begins after the instant of the restore: what was made up to it is never added again (`rights-schema.ts`). That instant rises with
+ * each restore, and is at most a day ahead of the clock of the database.
+ */
+const BEGIN_LIFE = `UPDATE remit.feed_head SET epoch = gen_random_uuid(), floor_ms = $1::bigint + 1, lost = NULL,
+    restored_ms = greatest(least($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + ${MAX_FLOOR_MS}), restored_ms + 1)
+  WHERE part = 0 RETURNING epoch::text AS epoch`;
 const STILL_OPEN: Statement = { text: 'SELECT 1 FROM remit.tasks WHERE ended_ms IS NULL LIMIT 1' };
 const HAS_SEALS = `SELECT EXISTS (SELECT FROM remit.tasks WHERE seal IS NOT NULL)
   OR EXISTS (SELECT FROM remit.orders WHERE seal IS NOT NULL) AS sealed`;
@@ -110,7 +117,7 @@ async function restored(ending: EndingTasks): Promise<RestoredDatabase | StoreFa
   if (isStoreFailure(found)) return found;
   const { stops, floor_ms: stopsUntilMs } = found.rows[0] ?? {};
   const orders = { stops: Number(stops), stopsUntilMs: Number(stopsUntilMs) };
-  const stopped = await committed(database, [...DROP_OBSERVING, STOP]);
+  const stopped = await committed(database, [LOCK_ORDERS, DROP_OBSERVING, STOP]);
   if (stopped !== null) return stopped;
   for (let [ended, unsealed] = [0, 0]; ;) {
     const more = await endOpenTasks(ending);
@@ -161,19 +168,18 @@ async function note(
   });
 }
 
-/** Begins the new life and gives its epoch; `null` if a task is open. INVARIANT: no task is written between the look and the commit. */
+/**
+ * Begins the new life and gives its epoch; `null` if a task is open. INVARIANT: no task and no order is written between the look and the commit:
+ * a login that is not an authority's can write both at any time.
+ */
 async function begun(database: Database, floorMs: number): Promise<string | null | StoreFailure> {
-  const begin: Statement = {
-    text: 'UPDATE remit.feed_head SET epoch = gen_random_uuid(), restored_ms = $1, floor_ms = $1, lost = NULL WHERE part = 0 RETURNING epoch::text AS epoch',
-    values: [floorMs],
-  };
   const done = await database.transaction(async (client) => {
-    const [, , open] = await flight(client, [BEGIN, LOCK, STILL_OPEN]);
-    if (open?.rowCount !== 0) {
+    const looked = await flight(client, [BEGIN, LOCK_ORDERS, LOCK, DROP_OBSERVING, STILL_OPEN]);
+    if (looked.at(-1)?.rowCount !== 0) {
       await flight(client, [ROLLBACK]);
       return { outcome: { kind: 'failed', failure: storeFailure('changed', 'a task is open') } as const, epoch: null };
     }
-    const [life] = await flight(client, [begin]);
+    const [life] = await flight(client, [{ text: BEGIN_LIFE, values: [floorMs] }]);
     return { outcome: await commit(client, [], database), epoch: String(life?.rows[0]?.['epoch']) };
   });
   if (isStoreFailure(done)) return done;

@@ -1,3 +1,4 @@
+import { MAX_FLOOR_MS } from '../../../core/state/clock-floor.ts';
 import { SCHEMA_NAME } from './schema.ts';
 
 /** The instant of a statement by the clock of the database, which no login can set. */
@@ -102,4 +103,44 @@ DO $$ DECLARE granted record; BEGIN
     EXECUTE format('REVOKE TRUNCATE ON ${SCHEMA_NAME}.%I FROM %I', granted.table_name, granted.grantee);
   END LOOP;
 END $$;
+`;
+
+/**
+ * Version 14: what was made before a restore is not put back after it (`restore-database.ts`), with the seal that it had.
+ *
+ * - The instant of the last restore only rises: by whatever the login writes, to a day ahead of the clock of the database at most, so that the
+ *   login cannot keep the fleet from declaring tasks for longer.
+ * - A task or an order that was made at or before that instant is not added. Tokens need no such rule: each needs a task that is open.
+ *   INVARIANT: at READ COMMITTED alone, in which the look sees the last commit. A restore locks both tables until its commit, so a row is
+ *   either there when the restore looks, or added after it. What an earlier snapshot sees can be from before the restore.
+ * - The instant of an order is read as an authority reads it: the last member of that name, without its fraction.
+ */
+export const LIVES_SCHEMA = `
+CREATE FUNCTION restore_is_of_its_time() ${TRIGGER}
+  $$ BEGIN
+    IF NEW.part <> OLD.part OR coalesce(NEW.restored_ms, 0) <= coalesce(OLD.restored_ms, 0) THEN
+      RAISE EXCEPTION 'the instant of a restore only rises';
+    END IF;
+    IF NEW.restored_ms > greatest(${NOW_MS} + ${MAX_FLOOR_MS}, OLD.restored_ms + 1) THEN
+      RAISE EXCEPTION 'a restore is not of the future';
+    END IF;
+    RETURN NEW;
+  END $$;
+CREATE TRIGGER restores_are_of_their_time BEFORE UPDATE ON feed_head FOR EACH ROW
+  WHEN (NEW.part <> OLD.part OR NEW.restored_ms IS DISTINCT FROM OLD.restored_ms)
+  EXECUTE FUNCTION restore_is_of_its_time();
+CREATE FUNCTION is_of_this_life() ${TRIGGER}
+  $$ DECLARE restored bigint; made bigint; BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+      RAISE EXCEPTION 'tasks and orders are added at READ COMMITTED alone';
+    END IF;
+    SELECT max(restored_ms) INTO restored FROM feed_head;
+    IF restored IS NULL THEN RETURN NULL; END IF;
+    IF TG_TABLE_NAME = 'tasks' THEN made := NEW.created_ms;
+    ELSE made := floor((NEW.body::jsonb ->> 'madeAtMs')::numeric); END IF;
+    IF made > restored THEN RETURN NULL; END IF;
+    RAISE EXCEPTION 'what was made before the last restore is not added';
+  END $$;
+CREATE TRIGGER tasks_are_of_this_life AFTER INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION is_of_this_life();
+CREATE TRIGGER orders_are_of_this_life AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION is_of_this_life();
 `;

@@ -3,7 +3,7 @@ import { MAX_LEASE_SECONDS } from '../../../core/config/authority.ts';
 import { PARTS_OF_SETTLED } from './rows/settled-parts.ts';
 
 /** The version of the tables. */
-export const SCHEMA_VERSION = 13;
+export const SCHEMA_VERSION = 14;
 
 /** The schema that the tables are in, beside anything else in the database. */
 export const SCHEMA_NAME = 'remit';
