@@ -80,11 +80,8 @@ export const serve: Command = {
     if (options.values.check) return checked(read.value, { io, guard });
     const ended = io.ended();
     const fatal = Promise.withResolvers<string>();
-    let serving: Remit | null = null;
-    onReloadInTurn(io, log, async () => {
-      logReread(await readConfig(), { live, log });
-      await serving?.reload();
-    });
+    const reloads = new Reloads(log, async () => logReread(await readConfig(), { live, log }));
+    io.onReload(() => reloads.ask());
     const remit = await startRemit(read.value, {
       ports: systemPorts,
       environment: io.environment,
@@ -97,7 +94,7 @@ export const serve: Command = {
       rehearse: () => rehearsed(read.value, { io, guard }),
     });
     if ('problem' in remit) return notStarted(remit, { io, log });
-    serving = remit;
+    reloads.started(remit);
     collectOnceIdle({ after });
     const end = await Promise.race([ended, fatal.promise.then((detail) => ({ detail }))]);
     return endServing(remit, end, { io, log });
@@ -113,17 +110,45 @@ function logStart(file: string, { command, environment, runtimeVersion }: Comman
   if (missing.length > 0) log(`warning: ${slowerWithout(missing)}`, 'runtime');
 }
 
-/** Reloads at each SIGHUP, one reload at a time, so that the last configuration read wins. */
-function onReloadInTurn(io: CommandIo, log: Log, reload: () => Promise<void>): void {
-  const failed = (error: unknown): void => log(`reload failed: ${messageOfFault(error)}`, 'fault');
-  const logged = (): Promise<void> => {
-    log('SIGHUP: reloading', 'reload');
-    return reload();
-  };
-  let reloading = Promise.resolve();
-  io.onReload(() => {
-    reloading = reloading.then(logged).catch(failed);
-  });
+/**
+ * Reloads at each SIGHUP, one reload at a time, so that the last configuration read wins. While the process starts, only the configuration is read
+ * again, and the rest once it has started: a start may have read any of it before it changed.
+ */
+class Reloads {
+  readonly #log: Log;
+  readonly #reread: () => Promise<void>;
+  #remit: Pick<Remit, 'reload'> | null = null;
+  #isDue = false;
+  #last = Promise.resolve();
+
+  constructor(log: Log, reread: () => Promise<void>) {
+    this.#log = log;
+    this.#reread = reread;
+  }
+
+  ask(): void {
+    this.#inTurn('SIGHUP: reloading', async () => {
+      await this.#reread();
+      if (this.#remit === null) this.#isDue = true;
+      else await this.#remit.reload();
+    });
+  }
+
+  /** The process has started. */
+  started(remit: Pick<Remit, 'reload'>): void {
+    this.#remit = remit;
+    if (this.#isDue) this.#inTurn('SIGHUP during the start: reloading', () => remit.reload());
+  }
+
+  #inTurn(line: string, reload: () => Promise<void>): void {
+    const failed = (error: unknown): void => this.#log(`reload failed: ${messageOfFault(error)}`, 'fault');
+    this.#last = this.#last
+      .then(() => {
+        this.#log(line, 'reload');
+        return reload();
+      })
+      .catch(failed);
+  }
 }
 
 function abortedBy(ended: Promise<unknown>): AbortSignal {

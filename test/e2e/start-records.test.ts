@@ -1,11 +1,12 @@
-import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CreateBucketCommand, DeleteBucketCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeAll, expect, it } from '@jest/globals';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { FaultProxy } from '../fault-proxy.ts';
 import { freePorts } from '../free-port.ts';
 import { startSeaweedfs } from '../authority/records/seaweedfs.ts';
+import { es256Key, jwksOf } from '../builders/tokens.ts';
 import { describeWith, seaweedfsPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { testFolder } from '../builders/test-folders.ts';
@@ -95,5 +96,34 @@ describeWith(seaweedfsPart(), 'an authority whose bucket of records is away', (w
     await until(async () => (await asked('/readyz'))?.includes('cannot be used') === true, { what: 'the wait' });
     expect(await ended(running)).toBe(0);
     link.heal();
+  });
+
+  // Issue 55: a SIGHUP during the start reloaded the configuration alone.
+  it('loads policies and keys that changed while it waited, if a SIGHUP said so', async () => {
+    const { folder } = scratch;
+    const [policy, keys] = [join(folder, 'policies/policies/payments.cedar'), join(folder, 'iam.json')];
+    await writeFile(keys, JSON.stringify(jwksOf(es256Key('one'))));
+    await writeFile(
+      file,
+      stringify({
+        ...parse(await readFile(file, 'utf8')),
+        policies: { folder: 'policies', lookSeconds: 3_600 },
+        acceptedIssuers: [{ issuer: 'https://iam.acme.test', jwks: 'iam.json', kind: 'external' }],
+      }),
+    );
+    link.cut();
+    running = remit(['serve', '--config', file]);
+    await until(async () => (await asked('/readyz'))?.includes('cannot be used') === true, { what: 'the wait' });
+    await writeFile(policy, `${await readFile(policy, 'utf8')}\n// another set\n`);
+    await writeFile(keys, JSON.stringify(jwksOf(es256Key('two'))));
+    running.child.kill('SIGHUP');
+    await running.said('SIGHUP: reloading');
+    link.heal();
+    await until(isReady, { what: 'readiness' });
+    await running.said(/(policies: \d+, actions: \d+, set sha-256:\S+ [^]*){2}/);
+    expect(await ended(running)).toBe(0);
+    const sets = running.err().match(/set sha-256:\S+/g);
+    expect(new Set(sets).size).toBe(2);
+    expect(running.err()).toContain('SIGHUP during the start: reloading');
   });
 });
