@@ -36,6 +36,7 @@ import {
   shownText,
   staticSecretsIn,
 } from '../../src/core/action/secrets/static-secret.ts';
+import { hintAbove, hintOf, hintOfName, namesIn } from '../../src/core/action/secrets/secret-name.ts';
 import { uriPasswordsIn } from '../../src/core/action/secrets/uri-password.ts';
 import { reasons } from '../../src/core/decision/reasons.ts';
 import { carriedByHttp } from '../../src/core/action/http/http-carriers.ts';
@@ -317,7 +318,11 @@ export const actionReaders: Readers = {
     segments: (text) => staticSecretsIn({ headers: new Map(), query: '', segments: text.split('/') }, search),
   },
   'core/action/secrets/static-secret.ts shownText': (text) => shownText(text, search.digestOf),
-  'core/action/secrets/static-secret.ts isSecretArgument': (text) => isSecretArgument('key', text),
+  'core/action/secrets/secret-name.ts namesIn': (text) => namesIn(text),
+  'core/action/secrets/secret-name.ts hintOfName': (text) => hintOfName(text),
+  'core/action/secrets/secret-name.ts hintOf': (text) => hintOf(text),
+  'core/action/secrets/secret-name.ts hintAbove': (text) => hintAbove(text),
+  'core/action/secrets/static-secret.ts isSecretArgument': (text) => isSecretArgument('secret-if-random', text),
   'core/action/secrets/static-secret.ts isSecretHeader': (text) => isSecretHeader('x-note', text),
   'core/action/secrets/static-secret.ts cutText': (text) => cutText(text, 200),
   'core/action/secrets/static-secret.ts sha256Of': (text) => sha256Of(text),

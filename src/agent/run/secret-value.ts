@@ -22,7 +22,7 @@ const SHAPES: readonly RegExp[] = [
  */
 export function isSecretValue(value: string): boolean {
   const searched = value.slice(0, MAX_SEARCHED);
-  return isSecretArgument('', searched) || SHAPES.some((shape) => shape.test(searched));
+  return isSecretArgument('none', searched) || SHAPES.some((shape) => shape.test(searched));
 }
 
 /** The user and password in the URL of a proxy, which may have no scheme. */

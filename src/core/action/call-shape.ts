@@ -4,7 +4,9 @@ import { isProblem } from '../runtime/problem.ts';
 import { PLACES } from './a2a/a2a-methods.ts';
 import type { HttpCall } from './http/call.ts';
 import { objectMembers } from './json-rpc.ts';
-import { shownText } from './secrets/static-secret.ts';
+import { hintAbove, hintOf, namesIn } from './secrets/secret-name.ts';
+import type { SecretHint } from './secrets/secret-name.ts';
+import { isSecretArgument, shownText } from './secrets/static-secret.ts';
 
 /** The type of a value in JSON; a whole number is an `integer`. */
 export const JSON_KINDS = ['string', 'number', 'integer', 'boolean', 'null', 'array', 'object'] as const;
@@ -13,7 +15,7 @@ export type JsonKind = (typeof JSON_KINDS)[number];
 /** Protocols that a shape tells apart. */
 export const SHAPE_PROTOCOLS = ['http', 'mcp', 'json-rpc', 'grpc', 'a2a'] as const;
 
-/** Names and types of members by name, two levels deep. */
+/** Names and types of members by name, two levels deep; of a member that is secret by its name, only its type. */
 export type MemberKinds = {
   readonly [name: string]: JsonKind | { readonly [name: string]: JsonKind };
 };
@@ -66,8 +68,9 @@ const MCP_FAMILIES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The shape of a call. A name that is or contains a credential, or does not read as a name, is shown as its digest. A body that is not one
- * strict JSON object has no members. Pure, never throws; linear in the query and the body.
+ * The shape of a call. A name that is or contains a credential, or does not read as a name, is shown as its digest; so is what lies below a name of
+ * a secret, such as `hunter2` of `password[hunter2]`. A body that is not one strict JSON object has no members. Pure, never throws; linear in the
+ * query and the body.
  *
  * @param digestOf the digest that is shown instead of a secret
  */
@@ -99,9 +102,13 @@ class Names {
     this.#digestOf = digestOf;
   }
 
-  /** The name as shown; `null` if there is no room for it. */
-  shown(name: string): string | null {
-    const shown = shownName(name, PLAIN_NAME, this.#digestOf);
+  /**
+   * The name as shown; `null` if there is no room for it.
+   * @param above what the names above it say
+   */
+  shown(name: string, above: SecretHint): string | null {
+    const isBelowSecret = above !== 'none' && namesIn(name).some((word) => isSecretArgument(above, word));
+    const shown = isBelowSecret ? this.#digestOf(name) : shownName(name, PLAIN_NAME, this.#digestOf);
     const bytes = Buffer.byteLength(shown);
     if (this.#left === 0 || this.#bytesLeft < bytes) {
       this.isCut = true;
@@ -141,7 +148,7 @@ function queryNamesOf(query: string, names: Names): readonly string[] {
     // More than these cannot be shown.
     if (found.size > MAX_NAMES) break;
   }
-  const shown = [...found].map((name) => names.shown(name)).filter((name) => name !== null);
+  const shown = [...found].map((name) => names.shown(name, hintAbove(name))).filter((name) => name !== null);
   return [...new Set(shown)].toSorted();
 }
 
@@ -194,18 +201,22 @@ const argumentsOf = (body: ReadonlyMap<string, unknown> | null): ReadonlyMap<str
 function kindsOf(members: ReadonlyMap<string, unknown>, names: Names): MemberKinds {
   const kinds: [string, MemberKinds[string]][] = [];
   for (const [name, value] of members) {
-    const shown = names.shown(name);
+    const shown = names.shown(name, hintAbove(name));
     if (shown === null) break;
-    const below = objectMembers(value);
-    kinds.push([shown, below === null || below.size === 0 ? kindOf(value) : belowOf(below, names)]);
+    const hint = hintOf(name);
+    const below = hint === 'secret' ? null : objectMembers(value);
+    kinds.push([shown, below === null || below.size === 0 ? kindOf(value) : belowOf(below, { names, hint })]);
   }
   return Object.fromEntries(kinds);
 }
 
-function belowOf(members: ReadonlyMap<string, unknown>, names: Names): { readonly [name: string]: JsonKind } {
+function belowOf(
+  members: ReadonlyMap<string, unknown>,
+  { names, hint }: { readonly names: Names; readonly hint: SecretHint },
+): { readonly [name: string]: JsonKind } {
   const kinds: [string, JsonKind][] = [];
   for (const [name, value] of members) {
-    const shown = names.shown(name);
+    const shown = names.shown(name, hintAbove(name, hint));
     if (shown === null) break;
     kinds.push([shown, kindOf(value)]);
   }

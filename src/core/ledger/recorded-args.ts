@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { ArgumentValue } from '../action/arguments/argument.ts';
 import type { Action } from '../action/http/http.ts';
+import { hintOf } from '../action/secrets/secret-name.ts';
 import { isSecretArgument } from '../action/secrets/static-secret.ts';
 import type { JsonValue } from './canonical-json.ts';
 
@@ -10,26 +11,31 @@ const MAX_BYTES = 256;
 /**
  * The arguments marked `record: true` in the catalog, as recorded: a decimal as text, a list as a list. A value whose JSON
  * exceeds 256 bytes becomes `{"bytes", "sha-256"}`: length and base64url digest of the text, for a list of its JSON. A value
- * that is or contains a credential of any lifetime, or is secret by its name, becomes `{"withheld":"secret"}`, without a digest to guess from.
+ * that is or contains a credential of any lifetime, or is secret by its name or a name of its place, becomes `{"withheld":"secret"}`, without a digest to
+ * guess from.
  *
  * @returns `null` if none is marked or sent
  */
 export function recordedArgs({
   args,
-  recorded = [],
+  recorded = NONE,
 }: Pick<Action, 'args' | 'recorded'>): { readonly [name: string]: JsonValue } | null {
   const found: [string, JsonValue][] = [];
-  for (const name of recorded) {
+  for (const [name, place] of recorded) {
     const value = args.get(name);
-    if (value !== undefined) found.push([name, recordedValue(name, value)]);
+    if (value !== undefined) found.push([name, recordedValue([...place, name], value)]);
   }
   return found.length === 0 ? null : Object.fromEntries(found);
 }
 
-function recordedValue(name: string, value: ArgumentValue): JsonValue {
+const NONE: ReadonlyMap<string, readonly string[]> = new Map();
+
+/** @param names the names above the value, and its own */
+function recordedValue(names: readonly string[], value: ArgumentValue): JsonValue {
   const json = isDecimal(value) ? value.decimal : value;
   const texts = Array.isArray(json) ? (json as readonly string[]) : [String(json)];
-  if (texts.some((text) => isSecretArgument(name, text))) return { withheld: 'secret' };
+  const hint = hintOf(names.join('/'));
+  if (texts.some((text) => isSecretArgument(hint, text))) return { withheld: 'secret' };
   const text = JSON.stringify(json);
   if (Buffer.byteLength(text) <= MAX_BYTES) return json;
   const whole = typeof json === 'string' ? json : text;

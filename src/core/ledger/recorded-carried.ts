@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto';
 import type { Carried } from '../action/http/carried.ts';
 import type { Action } from '../action/http/http.ts';
+import { hintOf } from '../action/secrets/secret-name.ts';
+import type { SecretHint } from '../action/secrets/secret-name.ts';
 import { isSecretArgument, isSecretHeader } from '../action/secrets/static-secret.ts';
 import { canonicalJson } from './canonical-json.ts';
 import type { JsonValue } from './canonical-json.ts';
@@ -18,12 +20,22 @@ type Recorded = { readonly [name: string]: JsonValue };
  * @returns `null` if it carried nothing
  */
 export function recordedCarried({ carried, otherHeaders }: Pick<Action, 'carried' | 'otherHeaders'>): Recorded | null {
-  if (otherHeaders === undefined) return carried === undefined ? null : recordedParts(carried, isSecretArgument);
-  const headers = recordedParts(otherHeaders, isSecretHeader);
-  return carried === undefined ? { headers } : { headers, ...recordedParts(carried, isSecretArgument) };
+  if (otherHeaders === undefined) return carried === undefined ? null : recordedParts(carried, isSecretPart);
+  const headers = recordedParts(otherHeaders, isSecretOfHeader);
+  return carried === undefined ? { headers } : { headers, ...recordedParts(carried, isSecretPart) };
 }
 
-type IsSecret = (name: string, text: string) => boolean;
+/** A text or number in a part, with the place of the part, and what the names above it say. */
+interface PlacedText {
+  readonly place: string;
+  readonly hint: SecretHint;
+  readonly text: string;
+}
+
+type IsSecret = (text: PlacedText) => boolean;
+
+const isSecretPart: IsSecret = ({ hint, text }) => isSecretArgument(hint, text);
+const isSecretOfHeader: IsSecret = ({ place, text }) => isSecretHeader(place, text);
 
 function recordedParts({ names, more, values }: Carried, isSecret: IsSecret): Recorded {
   const shown: string[] = [];
@@ -61,19 +73,26 @@ function digestOf(
 function holdsSecret(values: Carried['values'], isSecret: IsSecret): boolean {
   let searched = 0;
   for (const [place, value] of values) {
-    for (const [name, text] of textsIn(place.slice(place.lastIndexOf('/') + 1), value)) {
+    for (const found of textsIn(value, hintOf(place))) {
       searched += 1;
       if (searched > MAX_SEARCHED) return false;
-      if (isSecret(name, text)) return true;
+      if (isSecret({ place, ...found })) return true;
     }
   }
   return false;
 }
 
-/** The texts and numbers in a JSON value, each with the name of its member: a password may be a number. The parser bounds the depth. */
-function* textsIn(name: string, value: unknown): Generator<readonly [name: string, text: string]> {
-  if (typeof value === 'string' || typeof value === 'number') yield [name, String(value)];
+/**
+ * The texts and numbers in a JSON value, each with what the names above it say: a password may be a number, or be the name of a member below such a
+ * name. The parser bounds the depth.
+ */
+function* textsIn(value: unknown, hint: SecretHint): Generator<Omit<PlacedText, 'place'>> {
+  if (typeof value === 'string' || typeof value === 'number') yield { hint, text: String(value) };
+  else if (Array.isArray(value)) for (const below of value) yield* textsIn(below, hint);
   else if (typeof value === 'object' && value !== null) {
-    for (const [key, below] of Object.entries(value)) yield* textsIn(Array.isArray(value) ? name : key, below);
+    for (const [name, below] of Object.entries(value)) {
+      if (hint !== 'none') yield { hint, text: name };
+      yield* textsIn(below, hintOf(name, hint));
+    }
   }
 }

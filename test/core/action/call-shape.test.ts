@@ -41,6 +41,35 @@ describe('callShapeOf', () => {
         },
       },
     ],
+    // Issue 55: what lies below the name of a secret may be the secret.
+    [
+      'only the type of a member that is secret by its name',
+      { method: 'POST', body: json({ password: { hunter2: 1 }, secret: [{ a: 1 }], user: { password: { a: 1 } } }) },
+      {
+        protocol: 'http',
+        query: [],
+        members: { password: 'object', secret: 'array', user: { password: 'object' } },
+      },
+    ],
+    [
+      'names below a token by their digests if they look random',
+      { method: 'POST', body: json({ token: { kind: 1, [`a${'1'.repeat(20)}`]: 2 } }) },
+      { protocol: 'http', query: [], members: { token: { kind: 'integer', 'digest-of-21': 'integer' } } },
+    ],
+    [
+      'keys of a query that nest below the name of a secret by their digests',
+      { query: 'password%5Bhunter2%5D=1&user%5Bpassword%5D=2' },
+      { protocol: 'http', query: ['digest-of-17', 'user[password]'] },
+    ],
+    [
+      'members whose names nest below the name of a secret by their digests',
+      { method: 'POST', body: json({ 'password[hunter2]': 1, a: { 'password.hunter2': 1 } }) },
+      {
+        protocol: 'http',
+        query: [],
+        members: { 'digest-of-17': 'integer', a: { 'digest-of-16': 'integer' } },
+      },
+    ],
     ['a body that is not a JSON object', { method: 'POST', body: json([{ a: 1 }]) }, { protocol: 'http', query: [] }],
     ['a body that is cut off', { method: 'POST', body: Buffer.from('{"a":') }, { protocol: 'http', query: [] }],
     [

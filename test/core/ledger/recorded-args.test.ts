@@ -10,8 +10,9 @@ import { useOf } from '../../tools/policy/cases/records.ts';
 import { must } from '../../builders/must.ts';
 
 const token = ['{"alg":"ES256"}', '{"exp":1}', 'x'].map((part) => Buffer.from(part).toString('base64url')).join('.');
-const one = (value: ArgumentValue, name = 'a') =>
-  recordedArgs({ args: new Map([[name, value]]), recorded: [name] })?.[name];
+const one = (value: ArgumentValue, name = 'a', place: readonly string[] = []) =>
+  recordedArgs({ args: new Map([[name, value]]), recorded: new Map([[name, place]]) })?.[name];
+const named = (...names: readonly string[]) => new Map(names.map((name) => [name, []]));
 
 describe('recordedArgs', () => {
   it('returns the marked arguments that were sent, and no other', () => {
@@ -19,8 +20,8 @@ describe('recordedArgs', () => {
       ['amount', 250],
       ['note', 'private'],
     ]);
-    expect(recordedArgs({ args, recorded: ['amount', 'currency'] })).toEqual({ amount: 250 });
-    expect(recordedArgs({ args, recorded: ['currency'] })).toBeNull();
+    expect(recordedArgs({ args, recorded: named('amount', 'currency') })).toEqual({ amount: 250 });
+    expect(recordedArgs({ args, recorded: named('currency') })).toBeNull();
     expect(recordedArgs({ args })).toBeNull();
   });
 
@@ -55,6 +56,22 @@ describe('recordedArgs', () => {
     for (const value of values) expect(one(value, 'password')).toEqual({ withheld: 'secret' });
   });
 
+  // Issue 55: the name of the argument alone was judged, and not the names of the members that it lies in.
+  it.each<[string, readonly string[]]>([
+    ['below the name of a secret', ['password', 'value']],
+    ['deep below it, in a list', ['login', 'password', '0', 'of', 'value']],
+    ['at the name of a secret, under another name', ['client_secret']],
+    ['in a key that nests', ['user[password]']],
+  ])('withholds the value of an argument that lies %s', (_name, place) => {
+    const values: readonly ArgumentValue[] = ['hunter2', 4711, { decimal: '4711.5' }, ['a', 'b']];
+    for (const value of values) expect(one(value, 'value', place)).toEqual({ withheld: 'secret' });
+  });
+
+  it('withholds what looks random below a token, and nothing else there', () => {
+    expect(one('a1'.repeat(10), 'value', ['token', 'value'])).toEqual({ withheld: 'secret' });
+    expect(one('page', 'value', ['token', 'value'])).toBe('page');
+  });
+
   it('is read back from the leaf of the use', () => {
     const { seq: _seq, ...use } = useOf();
     const record = { ...use, args: { amount: 250, tags: ['a'] } };
@@ -74,16 +91,17 @@ const recordedBy = (args: string, path?: string) => {
   const read = catalog(args, path);
   return 'findings' in read
     ? read.findings.map(({ line, column, message, help }) => `${line}:${column}: ${message}; ${help}`)
-    : read.actions.get('s.a')?.recorded;
+    : [...(read.actions.get('s.a')?.recorded ?? [])];
 };
 
 describe('`record` of an argument in the catalog', () => {
   it('selects arguments of path, query and body', () => {
-    const args = 'id: { from: path, record: true }, q: { from: query, record: true }, b: { from: body, record: true }';
+    const args =
+      'id: { from: path, record: true }, q: { from: query, record: true }, b: { from: body, pointer: /login/password, record: true }';
     expect(recordedBy(`${args}, c: { from: body, record: false }, d: { from: body }`, '/a/{id}')).toEqual([
-      'id',
-      'q',
-      'b',
+      ['id', []],
+      ['q', []],
+      ['b', ['login', 'password']],
     ]);
   });
 

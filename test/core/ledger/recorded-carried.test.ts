@@ -6,6 +6,7 @@ import { leafBytes } from '../../../src/core/ledger/proof/leaf.ts';
 import { recordedCarried } from '../../../src/core/ledger/recorded-carried.ts';
 import { recordedUseFrom } from '../../../src/core/ledger/recorded-use.ts';
 import { must } from '../../builders/must.ts';
+import { costRatio } from '../../costs.ts';
 import { useOf } from '../../tools/policy/cases/records.ts';
 
 type Values = Readonly<Record<string, unknown>>;
@@ -13,6 +14,12 @@ type Values = Readonly<Record<string, unknown>>;
 const recorded = (values: Values, headers: Values = {}) => {
   const [carried, otherHeaders] = [values, headers].map((of) => carriedFrom(new Map(Object.entries(of))));
   return recordedCarried({ ...(carried && { carried }), ...(otherHeaders && { otherHeaders }) });
+};
+
+/** Records a body with a long name, which applies to as many objects. */
+const cost = (size: number) => {
+  const values = { body: { ['x-'.repeat(size)]: Array.from({ length: size }, () => ({ a: true })) } };
+  return () => recorded(values);
 };
 
 describe('recordedCarried', () => {
@@ -41,8 +48,29 @@ describe('recordedCarried', () => {
     ['a password by its name', { 'inputResponses/login': { action: 'accept', content: { password: 'hunter22' } } }],
     ['a password that is a number', { 'inputResponses/login': { action: 'accept', content: { password: 4711 } } }],
     ['a key anywhere', { '_meta/x': [{ y: 'AKIAIOSFODNN7EXAMPLE' }] }],
+    // Issue 55: the innermost name alone was judged.
+    ['a password below its name', { body: { password: { value: 'hunter22' } } }],
+    ['a password deep below its name', { body: { password: { of: [{ user: [[{ value: 'hunter22' }]] }] } } }],
+    ['a password in a list below its name', { body: { password: [['a', 'hunter22']] } }],
+    ['a number below the name of a secret', { body: { client_secret: { a: { b: 4711 } } } }],
+    ['a name below the name of a secret', { body: { password: { hunter22: true } } }],
+    ['a password below its name in a place', { 'body/password/value': 'hunter22' }],
+    ['a password below its name in a key', { 'user[password][value]': 'hunter22' }],
+    ['a token that looks random below its name', { body: { token: { value: 'a1'.repeat(10) } } }],
+    ['a token in a list below its name', { body: { token: { values: ['x', 'a1'.repeat(10)] } } }],
   ])('gives nobody a digest to guess %s from', (_name, values) => {
     expect(recorded(values)).toEqual({ names: Object.keys(values), withheld: 'secret' });
+  });
+
+  it('has a digest of what lies below a token and does not look random', () => {
+    expect(recorded({ body: { token: { kind: 'page' }, next: { value: 'a1'.repeat(10) } } })).toEqual({
+      names: ['body'],
+      'sha-256': expect.any(String),
+    });
+  });
+
+  it('judges names in linear time, however often they apply', () => {
+    expect(costRatio(cost(4_000), cost(1_000))).toBeLessThan(9);
   });
 
   it('leaves out the digest of a number that a double cannot hold', () => {

@@ -1,5 +1,6 @@
 import { SEND_METHODS } from '../a2a/a2a-methods.ts';
 import { AttributeTypes } from './attributes.ts';
+import { namesTo } from './catalog-arguments.ts';
 import { carriesNothing } from './catalog-carries.ts';
 import type { RouteEntry, ServerEntry } from './catalog-file.ts';
 import type { Placement } from './route-table.ts';
@@ -139,9 +140,9 @@ function added(
   const parameters = path.value.segments.flatMap((segment, index) =>
     'parameter' in segment ? [[segment.parameter, { index, type: segment.type }] as const] : [],
   );
-  const recorded = args.flatMap(({ name, record }) => (record === true ? [name] : []));
-  if (recorded.length > MAX_RECORDED) {
-    const problem = `\`${id.value}\` records ${recorded.length} arguments, more than ${MAX_RECORDED}`;
+  const recorded = new Map(args.flatMap((spec) => (spec.record === true ? [[spec.name, namesTo(spec)] as const] : [])));
+  if (recorded.size > MAX_RECORDED) {
+    const problem = `\`${id.value}\` records ${recorded.size} arguments, more than ${MAX_RECORDED}`;
     yaml.report(id.offset, problem, 'keep `record: true` for those that an auditor asks for');
   }
   attributeTypes.check(attributes, { id: id.value, offset: id.offset }, yaml);

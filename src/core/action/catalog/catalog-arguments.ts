@@ -54,6 +54,13 @@ export interface CarriedArgument extends Named {
   readonly member: string;
 }
 
+/** The names on the path to an argument, its own in the call last; empty if that is the name of the argument. */
+export function namesTo(spec: ArgumentSpec): readonly string[] {
+  if (spec.from === 'body') return spec.pointer;
+  if (spec.from === 'message') return spec.path;
+  return spec.from === 'input' || spec.from === 'meta' ? [spec.key, spec.member] : [];
+}
+
 const TYPES = ['string', 'long', 'bool', 'decimal', 'strings'] as const;
 const TEXT_TYPES = ['string', 'long', 'bool'] as const;
 const MAX_NAME_LENGTH = 128;

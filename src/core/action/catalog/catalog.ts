@@ -62,8 +62,8 @@ export interface CatalogAction extends Defaults {
   readonly isClosed: boolean;
   /** What a call may carry beside its arguments; nothing for kinds other than MCP. Its arguments are in `args` too. */
   readonly carries: Carries;
-  /** Names of the arguments whose values are recorded with each use; at most 8. */
-  readonly recorded: readonly string[];
+  /** The arguments whose values are recorded with each use, by name, with the names on the path to each; at most 8. */
+  readonly recorded: ReadonlyMap<string, readonly string[]>;
   /** The body rule of an HTTP route; `unstated` for other kinds. */
   readonly body: BodyRule;
   /** The fields a gRPC method's arguments are read from; `null` if it has none, and for other kinds. */

@@ -42,8 +42,8 @@ export interface Action {
   readonly staticSecrets: readonly StaticSecretException[];
   /** By name: exactly the declared arguments, of the declared type; optional arguments only if sent. */
   readonly args: ReadonlyMap<string, ArgumentValue>;
-  /** Names of the arguments whose values are recorded; absent if there are none. */
-  readonly recorded?: readonly string[];
+  /** The arguments whose values are recorded, by name, with the names on the path to each; absent if there are none. */
+  readonly recorded?: ReadonlyMap<string, readonly string[]>;
   /** `id` of the JSON-RPC request; `null` if there is none. */
   readonly jsonRpcId: string | number | null;
   /** Method of the MCP message and the called tool; absent for other calls. */
@@ -101,7 +101,7 @@ export function actionOf(
     staticSecrets,
     args,
     jsonRpcId,
-    ...(recorded.length === 0 ? {} : { recorded }),
+    ...(recorded.size === 0 ? {} : { recorded }),
     ...(mcp === undefined ? {} : { mcp }),
     ...(carried === undefined ? {} : { carried }),
     ...(unanswered.length === 0 ? {} : { unanswered }),

@@ -4,6 +4,8 @@ import { BoundedMemo } from '../../runtime/collections/bounded-memo.ts';
 import type { HttpCall } from '../http/call.ts';
 import { isLongLived, jwtEnd } from './jwt-life.ts';
 import { keyShapeOf } from './key-shapes.ts';
+import { hintOf, hintOfName } from './secret-name.ts';
+import type { SecretHint } from './secret-name.ts';
 import { uriPasswordsIn } from './uri-password.ts';
 
 /** A long-lived credential in a call. Never contains the secret itself. */
@@ -57,19 +59,6 @@ const KEY_HEADERS: ReadonlySet<string> = new Set([
   'x-vault-token',
 ]);
 
-/** Query parameters whose value is a secret, by name in lower case without `-` and `_`. */
-const KEY_PARAMETERS: ReadonlySet<string> = new Set([
-  'accesstoken',
-  'apikey',
-  'apitoken',
-  'authtoken',
-  'clientsecret',
-  'password',
-  'privatetoken',
-  'secret',
-]);
-/** Parameters that are a secret only if the value looks like a secret: pages and objects have keys and tokens too. */
-const AMBIGUOUS_PARAMETERS: ReadonlySet<string> = new Set(['auth', 'key', 'token']);
 const LOOKS_RANDOM = /^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_.+/=-]{20,}$/;
 
 /** `authorization` schemes without a secret: a signature, or the answer to a challenge. */
@@ -114,7 +103,7 @@ export function staticSecretsIn(
     const bare = secretsOf(name, nowMs);
     collect(found, { where: 'query', name: bare.length > 0 ? '' : name }, bare);
     if (equals !== -1)
-      collect(found, { where: 'query', name }, inParameter(name, readable(field.slice(equals + 1)), nowMs));
+      collect(found, { where: 'query', name }, inNamed(hintOfName(name), readable(field.slice(equals + 1)), nowMs));
   }
   return found.map(({ kind, where, name, secret }) => {
     return { kind, where, name, digest: digestOf(secret), sha256: sha256Of(secret) };
@@ -137,7 +126,7 @@ function inTarget(text: string): readonly Seen[] {
   for (const field of mark === -1 ? [] : text.slice(mark + 1).split(/[&;#]/)) {
     const equals = field.indexOf('=');
     const name = readable(equals === -1 ? field : field.slice(0, equals));
-    if (equals !== -1) seen.push(...inParameter(name, readable(field.slice(equals + 1)), BEFORE_ALL_MS));
+    if (equals !== -1) seen.push(...inNamed(hintOf(name), readable(field.slice(equals + 1)), BEFORE_ALL_MS));
   }
   return seen;
 }
@@ -161,16 +150,19 @@ export function shownText(text: string, digestOf: SecretSearch['digestOf']): str
   return shown;
 }
 
-/** Whether an argument's value is or contains a credential of any lifetime, or is secret by the argument's name. */
-export const isSecretArgument = (name: string, value: string): boolean =>
-  inParameter(name, value, BEFORE_ALL_MS).length > 0 || inTarget(value).length > 0;
+/**
+ * Whether a value is or contains a credential of any lifetime, or is secret by its name or a name above it.
+ * @param hint what these names say: `hintOf`
+ */
+export const isSecretArgument = (hint: SecretHint, value: string): boolean =>
+  inNamed(hint, value, BEFORE_ALL_MS).length > 0 || inTarget(value).length > 0;
 
 /** Headers that hold a session or a proof, whatever they look like. */
 const SESSION_HEADERS: ReadonlySet<string> = new Set(['cookie', 'cookie2', ...PROOF_HEADERS]);
 
 /** Whether a header, named in lower case, is or contains a credential of any lifetime, or a session. */
 export const isSecretHeader = (name: string, value: string): boolean =>
-  SESSION_HEADERS.has(name) || inHeader(name, value, BEFORE_ALL_MS).length > 0 || isSecretArgument(name, value);
+  SESSION_HEADERS.has(name) || inHeader(name, value, BEFORE_ALL_MS).length > 0 || isSecretArgument(hintOf(name), value);
 
 /** Truncates a text for a message; replaced by a note if it contains a credential, which might be cut in two. */
 export const cutText = (text: string, max: number): string => {
@@ -218,9 +210,9 @@ function inAuthorization(value: string, nowMs: number): readonly Seen[] {
   return keyed(rest, nowMs);
 }
 
-function inParameter(name: string, value: string, nowMs: number): readonly Seen[] {
-  const plain = name.toLowerCase().replaceAll(/[-_]/g, '');
-  const isKey = KEY_PARAMETERS.has(plain) || (AMBIGUOUS_PARAMETERS.has(plain) && LOOKS_RANDOM.test(value));
+/** Secrets in a value by what its names say. */
+function inNamed(hint: SecretHint, value: string, nowMs: number): readonly Seen[] {
+  const isKey = hint === 'secret' || (hint === 'secret-if-random' && LOOKS_RANDOM.test(value));
   return isKey ? keyed(value, nowMs) : secretsOf(value, nowMs);
 }
 

@@ -52,6 +52,8 @@ const shown = (text: string): string => shownText(text, (secret) => `<${secret.l
 describe('shownText', () => {
   it.each<[string, string, string]>([
     ['a key in a path', `/v1/${github}/x`, `/v1/<${github.length}>/x`],
+    ['a password below its name in a query', '/v1?password[value]=hunter2', '/v1?password[value]=<7>'],
+    ['a password of a user in a query', '/v1?user%5Bpassword%5D=hunter2', '/v1?user%5Bpassword%5D=<7>'],
     ['a JWT of a short life, as a task token is', `/v1/${short}`, `/v1/<${short.length}>`],
     [
       'two secrets, the first of them twice',

@@ -207,7 +207,8 @@ describe('traceCheck', () => {
       ['password', 'hunter2hunter2'],
       ['unmarked', 'u'],
     ]);
-    const recorded = ['id', 'amount', 'count', 'tags', 'note', 'password', 'absent'];
+    const names = ['id', 'amount', 'count', 'tags', 'note', 'password', 'absent'];
+    const recorded = new Map(names.map((name) => [name, []]));
     const action = { ...(judged.facts.action as Action), args, recorded };
     const shown = (spanArguments: (() => boolean) | undefined) => {
       const { spans, sink } = recorder();
