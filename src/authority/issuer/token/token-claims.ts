@@ -1,4 +1,5 @@
 import type { JWTPayload } from 'jose';
+import type { CatalogAction } from '../../../core/action/catalog/catalog.ts';
 import type { Task } from '../../../core/task/task.ts';
 import type { Grant } from './grant.ts';
 
@@ -42,7 +43,11 @@ function actOf([sub, ...inner]: readonly string[]): { readonly act?: JWTPayload 
 }
 
 /** The scope of a grant: its actions. */
-export const scopeOf = (grant: Grant): string => grant.intent.actions.map((action) => action.id).join(' ');
+export const scopeOf = ({
+  intent,
+}: {
+  readonly intent: { readonly actions: readonly Pick<CatalogAction, 'id'>[] };
+}): string => intent.actions.map(({ id }) => id).join(' ');
 
 /** Longest token that sidecars accept. */
 const MAX_TOKEN_BYTES = 8_192;

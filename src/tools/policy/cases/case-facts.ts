@@ -119,7 +119,7 @@ function credentialOf(circumstances: CaseCircumstances, action: Action | Deny, c
     issuer: ISSUER,
     audience,
     subject: task.subject ?? agent,
-    scope: credential.scope,
+    scope: credential.scope ?? [],
     issuedAtSeconds: nowSeconds,
     expiresAtSeconds: nowSeconds + credential.secondsLeft,
     tokenId: TOKEN_ID,
@@ -127,17 +127,19 @@ function credentialOf(circumstances: CaseCircumstances, action: Action | Deny, c
     confirmation: confirmationOf(credential),
   };
   if (credential.kind === 'external-token') return { kind: credential.kind, clientId: null, ...shared };
+  const details = detailsOf(circumstances, action, catalog);
   return {
+    ...shared,
+    scope: credential.scope ?? [...new Set(details.flatMap(({ actions }) => actions))],
     kind: credential.kind,
     keyId: 'test',
     clientId: agent,
     actors: task.subject === null || task.subject === agent ? [] : [agent],
     delegate: null,
     taskId: TASK_ID,
-    details: detailsOf(circumstances, action, catalog),
+    details,
     intentHash: `sha-256:${DIGEST}`,
     issuance: SPAN,
-    ...shared,
   };
 }
 

@@ -71,7 +71,8 @@ export interface CaseCredential {
   readonly kind: 'task-token' | 'external-token' | 'workload-identity';
   /** `none` is a bearer token of an external issuer. */
   readonly binding: 'certificate' | 'spiffe-id' | 'dpop' | 'none';
-  readonly scope: readonly string[];
+  /** `null` is what its issuer sets: of a task token all granted actions, of another token nothing. */
+  readonly scope: readonly string[] | null;
   readonly secondsLeft: number;
   readonly uses: number;
   /** `null` is `first` at the first use and `same-trace` later. */
@@ -145,7 +146,7 @@ export const plainTask: CaseTask = Object.freeze({
 export const plainCredential: CaseCredential = Object.freeze({
   kind: 'task-token',
   binding: 'certificate',
-  scope: [],
+  scope: null,
   secondsLeft: 240,
   uses: 1,
   reuse: null,

@@ -2,6 +2,8 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { decide } from '../../../../src/core/decide/decide.ts';
 import { isDeny } from '../../../../src/core/decision/decision.ts';
 import type { PolicySet } from '../../../../src/core/policy/loading/load.ts';
+import { scopeOf } from '../../../../src/authority/issuer/token/token-claims.ts';
+import { AUTHORIZATION_DETAILS_TYPE, unconstrained } from '../../../../src/core/token/authorization-details.ts';
 import { caseFacts } from '../../../../src/tools/policy/cases/case-facts.ts';
 import { plainCircumstances, plainCredential, plainTask } from '../../../../src/tools/policy/cases/test-case.ts';
 import type { CaseCircumstances, WrittenCall } from '../../../../src/tools/policy/cases/test-case.ts';
@@ -67,6 +69,43 @@ describe('caseFacts', () => {
     expect(credential).toMatchObject({
       details: [{ locations: ['https://files.acme.test', 'https://tickets.acme.test'] }],
     });
+  });
+
+  // Issue 55: it was empty, so that a policy about it was tested by tokens that no issuer makes.
+  it.each<[string, Partial<CaseCircumstances>, readonly string[]]>([
+    ['the action of the call', {}, ['payments.list']],
+    [
+      'all granted actions, each once',
+      { task: { ...plainTask, actions: ['tickets.create', 'payments.list', 'tickets.create'] } },
+      ['tickets.create', 'payments.list'],
+    ],
+    [
+      'the actions of all details',
+      {
+        task: {
+          ...plainTask,
+          details: ['payments.list', 'payments.create', 'payments.list'].map((id) => ({
+            type: AUTHORIZATION_DETAILS_TYPE,
+            locations: ['https://payments.acme.test'],
+            actions: [id],
+            constraints: unconstrained,
+            purpose: 'test',
+          })),
+        },
+      },
+      ['payments.list', 'payments.create'],
+    ],
+    ['what the case says', { credential: { ...plainCredential, scope: ['a'] } }, ['a']],
+    ['nothing, if the case says so', { credential: { ...plainCredential, scope: [] } }, []],
+    ['nothing of an external token', { credential: { ...plainCredential, kind: 'external-token' } }, []],
+  ])('the scope of the token is %s', (_name, change, scope) => {
+    expect(of(change).credential).toMatchObject({ scope });
+  });
+
+  it('has the scope that the issuer gives to a token of the same grant, families resolved', () => {
+    const granted = [...set.catalog.actions.values()].filter(({ id }) => id.startsWith('payments.'));
+    const { credential } = of({ task: { ...plainTask, actions: ['payments.*'] } });
+    expect(credential).toMatchObject({ scope: scopeOf({ intent: { actions: granted } }).split(' ') });
   });
 
   it('classifies a later use as `same-trace` by default', () => {
