@@ -3,7 +3,6 @@ import { isProblem } from '../../core/runtime/problem.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
 import { base64Of } from '../../core/ledger/proof/base64.ts';
 import { rangeBytes } from '../../core/ledger/proof/compact-range.ts';
-import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import { rootOf } from '../../core/ledger/proof/merkle.ts';
 import type { EmitterRecord } from '../../core/ledger/log-record.ts';
 import { sectionsFrom } from './pack.ts';
@@ -13,6 +12,7 @@ import type { RecordArchive } from './record-archive.ts';
 import { recomputed } from './recomputed-log.ts';
 import type { RecomputedLog } from './recomputed-log.ts';
 import { beginOf, isRecordFileName } from './record-files.ts';
+import { endsOf, instantOf } from './record-instant.ts';
 import type { StoredObject } from './record-objects.ts';
 
 /** How long received records are kept. */
@@ -120,7 +120,9 @@ class Deletion {
     }
     const { sections, problem } = sectionsFrom(text);
     const isAged = beginOf(object.name) < this.#before;
-    const young = youngProblem(sections, isAged ? this.#before + DAY_MS : Number.POSITIVE_INFINITY);
+    const young = isAged
+      ? youngProblem(sections, { maxMs: this.#before + DAY_MS, nowMs: this.#services.nowMs() })
+      : null;
     const examined: Examined = { object, logs: new Map(), problem: problem ?? young };
     this.#examined = [...this.#examined, examined];
     // An untrusted object is not read further: its logs restart after it.
@@ -210,19 +212,21 @@ class Deletion {
 }
 
 /**
- * Why sections are younger than their object; `null` if they are not.
+ * Why sections are younger than their object; `null` if they are not. The age of an object is that of its receipt, by its name. INVARIANT: renaming
+ * objects must not get young records deleted for their age. A record that is dated after now says nothing of its age: it was made before.
  *
- * @param maxMs when their last records may have been made at the latest
+ * @param times.maxMs when their last records may have been made at the latest
  */
-function youngProblem(sections: readonly Section[], maxMs: number): string | null {
-  for (const { origin, leaves } of sections) {
-    // INVARIANT: renaming objects must not get young records deleted for their age.
-    for (const bytes of [leaves[0], leaves.at(-1)]) {
-      const leaf = bytes === undefined ? null : leafFrom(bytes);
-      const at = leaf === null || isProblem(leaf) ? null : leaf.record['at'];
-      if (typeof at === 'number' && at > maxMs)
-        return `has a record of \`${origin}\` that is younger than its name says`;
-    }
+function youngProblem(
+  sections: readonly Section[],
+  { maxMs, nowMs }: { readonly maxMs: number; readonly nowMs: number },
+): string | null {
+  for (const section of sections) {
+    const isYoung = endsOf(section).some((bytes) => {
+      const at = instantOf(bytes) ?? 0;
+      return at > maxMs && at <= nowMs;
+    });
+    if (isYoung) return `has a record of \`${section.origin}\` that is younger than its name says`;
   }
   return null;
 }

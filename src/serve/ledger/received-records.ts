@@ -9,6 +9,7 @@ import { pruneReceived } from '../../authority/records/received-retention.ts';
 import type { ReceivedRetention, RetentionServices } from '../../authority/records/received-retention.ts';
 import { Receiver } from '../../authority/records/receiver.ts';
 import { bucketArchive, bytesOf, folderArchive } from '../../authority/records/record-archive.ts';
+import { keptApart } from '../../authority/records/kept-apart.ts';
 import { RecordFiles } from '../../authority/records/record-files.ts';
 import { RecordObjects } from '../../authority/records/record-objects.ts';
 import type { RecordStore } from '../../authority/records/record-store.ts';
@@ -165,8 +166,9 @@ async function openStore(
     const bucket = new S3Bucket(place.place);
     closers.push(() => bucket.close());
     const archive = bucketArchive(bucket);
+    const records = new RecordObjects(bucket, { what: 'the object store', nowMs });
     return {
-      records: new RecordObjects(bucket, { what: 'the object store', nowMs }),
+      records: keptApart(records, { ahead: records, nowMs }),
       archive,
       bytes: () => bytesOf(archive),
       headsFile: null,
@@ -177,8 +179,9 @@ async function openStore(
   const { MAX_OBJECT_BYTES, receivedBytes, receivedObjects } =
     await import('../../authority/state/postgres/received-objects.ts');
   const bucket = receivedObjects(database, nowMs);
+  const records = new RecordObjects(bucket, { what: 'the database', nowMs, maxBytes: MAX_OBJECT_BYTES });
   return {
-    records: new RecordObjects(bucket, { what: 'the database', nowMs, maxBytes: MAX_OBJECT_BYTES }),
+    records: keptApart(records, { ahead: records, nowMs }),
     archive: bucketArchive(bucket),
     bytes: () => receivedBytes(database),
     headsFile: null,
@@ -194,8 +197,9 @@ function openFiles(
     const lock = lockFile(join(folder, 'lock.db'));
     if (lock === null) return { problem: `the received records \`${folder}\` are in use by another process` };
     closers.push(() => lock.release());
-    const records = new RecordFiles(folder, ports);
-    closers.push(() => records.close());
+    const [files, ahead] = [new RecordFiles(folder, ports), new RecordFiles(folder, ports)];
+    for (const each of [files, ahead]) closers.push(() => each.close());
+    const records = keptApart(files, { ahead, nowMs: ports.nowMs });
     const archive = folderArchive(folder);
     return { records, archive, bytes: () => bytesOf(archive), headsFile: join(folder, 'emitters.db') };
   } catch (error) {

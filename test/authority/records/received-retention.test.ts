@@ -15,10 +15,11 @@ import { noteKeyOf, noteKeyText } from '../../../src/core/ledger/proof/note-key.
 import { packText, sectionsFrom } from '../../../src/authority/records/pack.ts';
 import type { Section } from '../../../src/authority/records/pack.ts';
 import { bytesOf, folderArchive } from '../../../src/authority/records/record-archive.ts';
+import { keptApart } from '../../../src/authority/records/kept-apart.ts';
 import { RecordFiles, recordFilesIn } from '../../../src/authority/records/record-files.ts';
 import { pruneReceived } from '../../../src/authority/records/received-retention.ts';
 import type { ReceivedRetention } from '../../../src/authority/records/received-retention.ts';
-import { must } from '../../builders/must.ts';
+import { must, mustFind } from '../../builders/must.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { addUse, ran } from '../../cli/ledgers.ts';
 import { privateKeyOf, publicKeyOf } from '../../core/ledger/keys.ts';
@@ -382,7 +383,9 @@ describe('pruneReceived', () => {
     const own = await received();
     const [first = '', second = '', third = ''] = recordFilesIn(own.records);
     renameSync(third, third.replace(/records-\d{16}/, 'records-0000000000000001'));
-    expect(await own.prune(AGE, 401)).toEqual({
+    // Its records are of 2026, and so younger than the first day.
+    const nowDay = 21_000;
+    expect(await own.prune({ maxAgeMs: (nowDay - 1) * DAY_MS, maxBytes: null }, nowDay)).toEqual({
       problem: expect.stringMatching(
         /^`records-0000000000000001.*` is kept: it has a record of `.*` that is younger than its name says$/,
       ),
@@ -409,5 +412,76 @@ describe('pruneReceived', () => {
     const copy = join(folder(), 'copy');
     cpSync(dirname(other), copy, { recursive: true });
     expect((await own.verify(copy)).exit).toBe(3);
+  });
+
+  // Issue 55: a sidecar whose records are dated ahead kept the records of all others for as long.
+  it.each([
+    ['for ever', 10_000, { kept: 0, later: 0 }],
+    ['by half of the age', 200, { kept: 1, later: 0 }],
+  ])('records that are dated ahead %s keep no records of other sidecars', async (_name, aheadDays, left) => {
+    let day = 0;
+    const nowMs = (): number => day * DAY_MS;
+    const records = join(folder(), 'records');
+    const [files, ahead] = [0, 1].map(() => new RecordFiles(records, { ...portsAt(0), nowMs }));
+    const own = await authority(folder(), { store: keptApart(mustFind(files), { ahead: mustFind(ahead), nowMs }) });
+    const [pod, liar] = [folder(), folder()];
+    const log = sidecarLog(pod, 4);
+    const lying = sidecarLog(liar, 1, { from: aheadDays * DAY_MS, to: aheadDays * DAY_MS });
+    for (const [place, each] of [[pod, log] as const, [liar, lying] as const]) {
+      const { stream } = await connected(own.receiver, nameOf(each), each.size);
+      await stream.receive(partFrom(place, 0));
+    }
+    await own.timers.pass(300);
+    const archive = folderArchive(records);
+    const prune = (nowDay: number) => {
+      day = nowDay;
+      return pruneReceived({
+        archive,
+        bytes: () => bytesOf(archive),
+        retain: AGE,
+        nowMs,
+        record: async (record) =>
+          own.log.append([{ bytes: must(encodedRecord(record)).bytes, outbox: null }], 'none') === null,
+      });
+    };
+    expect(recordFilesIn(records)).toHaveLength(2);
+    const first = await prune(402);
+    const kept = recordFilesIn(records).map((file) => readFileSync(file, 'utf8'));
+    expect(kept).toHaveLength(left.kept);
+    expect(kept.filter((text) => text.includes(log.origin))).toEqual([]);
+    const isYoung = expect.stringContaining('that is younger than its name says');
+    expect(first).toEqual(left.kept === 0 ? expect.objectContaining({ objects: 2 }) : { problem: isYoung });
+    await prune(402 + aheadDays);
+    expect(recordFilesIn(records)).toHaveLength(left.later);
+    for (const each of [log, lying]) each.close();
+    await own.close();
+    for (const each of [files, ahead]) await mustFind(each).close();
+  });
+
+  it('a file from before, with records that are dated after now, is deleted by the instant of its receipt', async () => {
+    const records = join(folder(), 'records');
+    const files = new RecordFiles(records, portsAt(0));
+    const own = await authority(folder(), { store: files });
+    const [pod, liar] = [folder(), folder()];
+    const logs = [sidecarLog(pod, 4), sidecarLog(liar, 1, { from: 9_000 * DAY_MS, to: 9_000 * DAY_MS })];
+    for (const [index, log] of logs.entries()) {
+      const { stream } = await connected(own.receiver, nameOf(log), log.size);
+      await stream.receive(partFrom([pod, liar][index] ?? '', 0));
+    }
+    await own.timers.pass(300);
+    expect(recordFilesIn(records)).toHaveLength(1);
+    const archive = folderArchive(records);
+    const pruned = await pruneReceived({
+      archive,
+      bytes: () => bytesOf(archive),
+      retain: AGE,
+      nowMs: () => 402 * DAY_MS,
+      record: async (record) =>
+        own.log.append([{ bytes: must(encodedRecord(record)).bytes, outbox: null }], 'none') === null,
+    });
+    expect(pruned).toMatchObject({ objects: 1 });
+    for (const log of logs) log.close();
+    await own.close();
+    await files.close();
   });
 });
