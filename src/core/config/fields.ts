@@ -5,8 +5,15 @@ import { isProblem } from '../runtime/problem.ts';
 import { placesIn, type TextPlace } from '../runtime/text-place.ts';
 import { jsonOf, offsetOf, yamlRootFrom } from '../runtime/yaml-text.ts';
 import { nearestOf } from '../runtime/nearest-name.ts';
-import { formerKeys } from './former-keys.ts';
 import { isOfOthers } from './variables.ts';
+
+/** What replaces keys of earlier versions, for a file or a variable that still has them. */
+const formerKeys: ReadonlyMap<string, string> = new Map([
+  [
+    'stateAccess',
+    'was removed: processes no longer share a state file. For more cores, run one authority (`authority.listen: unix:/path`) and its sidecars (`state: authority:unix:/path`): deploy/guide/install/processes.md',
+  ],
+]);
 
 /** A field of the configuration that cannot be used: its place and what would be right. */
 export interface ConfigProblem {

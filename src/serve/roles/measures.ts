@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { unmetGateTexts } from '../admin/readiness.ts';
 import type { Gate } from '../admin/readiness.ts';
@@ -23,7 +24,6 @@ import type { StoreReader } from '../../core/state/store-reader.ts';
 import type { CounterSeries } from '../../core/telemetry/metrics/counter.ts';
 import type { Metrics } from '../../core/telemetry/metrics/metrics.ts';
 import type { KeyRing } from '../../core/token/jose/keys.ts';
-import { freeBytes } from '../state/disks.ts';
 import type { Parts } from '../parts.ts';
 import { setTaskCounts } from './task-counts.ts';
 
@@ -239,4 +239,14 @@ function measureState(metrics: Metrics, reader: Pick<StoreReader, 'taskCounts' |
   if (isStoreFailure(size)) return;
   metrics.stateBytes.of({}).set(size.bytes);
   metrics.stateFree.of({}).set(size.freeBytes);
+}
+
+/** Bytes on the disk under a path that an ordinary user may still write; `null` if they cannot be read. */
+function freeBytes(path: string): number | null {
+  try {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize;
+  } catch {
+    return null;
+  }
 }

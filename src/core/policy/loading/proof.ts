@@ -9,7 +9,6 @@ import type { CedarProblem, PolicyEntry, PolicyReader } from './policy-file.ts';
 import { policiesIn } from './policy-files.ts';
 import type { PolicyFiles } from './policy-files.ts';
 import type { PolicyTemplate } from './policy-template.ts';
-import { helpForRenamed } from './renamed.ts';
 import type { GeneratedSchema } from '../schema.ts';
 import type { SourceFile } from './source.ts';
 
@@ -202,4 +201,18 @@ function oncePerPlace(findings: readonly SourceFinding[]): readonly SourceFindin
     const also = others.size === 0 ? '' : `; the same for ${[...others].join(', ')}`;
     return [{ ...first, message: `${first.message}${also}` }];
   });
+}
+
+/** Names that policies for earlier builds read, with their replacements. */
+const renamed: ReadonlyMap<string, string> = new Map([
+  [
+    'taskContext',
+    'read `context.attested` for what others vouch for, `context.attested.contains({name: "…", value: "…", by: "spiffe://…"})`, or `context.claimed` for the agent\'s own word, by which no policy should permit',
+  ],
+]);
+
+/** The help for a Cedar message about a renamed name; `null` for any other message. */
+function helpForRenamed(message: string): string | null {
+  for (const [name, help] of renamed) if (message.includes(`\`${name}\``)) return help;
+  return null;
 }
