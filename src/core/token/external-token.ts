@@ -75,16 +75,7 @@ export function externalTokenFrom(
   nowMs: number,
 ): ExternalToken | Deny {
   const jwt = unverifiedJwtFrom(compact, rules.maxBytes);
-  return isDeny(jwt) ? jwt : externalTokenOf(jwt, rules, keys, nowMs);
-}
-
-/** `externalTokenFrom` for a token that is already parsed. */
-export function externalTokenOf(
-  jwt: UnverifiedJwt,
-  rules: ExternalTokenRules,
-  keys: VerificationKeys,
-  nowMs: number,
-): ExternalToken | Deny {
+  if (isDeny(jwt)) return jwt;
   const signed = signedExternalClaims(jwt, rules, keys);
   return isDeny(signed) ? signed : liveExternalToken(signed.claims, rules, nowMs);
 }
@@ -97,7 +88,7 @@ export interface ExternalClaims {
   readonly notBeforeSeconds: number | null;
 }
 
-/** The part of `externalTokenOf` that does not depend on time: the claims, and the key that verified them. */
+/** The part of `externalTokenFrom` that does not depend on time: the claims, and the key that verified them. */
 export function signedExternalClaims(
   jwt: UnverifiedJwt,
   { types: typesByIssuer }: Pick<ExternalTokenRules, 'types'>,
@@ -128,7 +119,7 @@ export function signedExternalClaims(
   return { claims: { token, audiences: claims.aud, notBeforeSeconds: claims.nbf }, key };
 }
 
-/** The part of `externalTokenOf` that is checked on every use: times and audience. */
+/** The part of `externalTokenFrom` that is checked on every use: times and audience. */
 export function liveExternalToken(
   { token, audiences, notBeforeSeconds }: ExternalClaims,
   rules: ExternalTokenRules,

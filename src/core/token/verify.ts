@@ -37,21 +37,12 @@ export function verifyTaskToken(
   nowMs: number,
 ): TaskToken | Deny {
   const jwt = unverifiedJwtFrom(compact, rules.maxBytes);
-  return isDeny(jwt) ? jwt : verifiedTaskToken(jwt, rules, keys, nowMs);
-}
-
-/** `verifyTaskToken` for a token that is already parsed. */
-export function verifiedTaskToken(
-  jwt: UnverifiedJwt,
-  rules: TokenRules,
-  keys: VerificationKeys,
-  nowMs: number,
-): TaskToken | Deny {
+  if (isDeny(jwt)) return jwt;
   const signed = signedTaskClaims(jwt, keys);
   return isDeny(signed) ? signed : liveTaskToken(signed.claims, rules, nowMs);
 }
 
-/** The part of `verifiedTaskToken` that does not depend on time: the claims, and the key that verified them. */
+/** The part of `verifyTaskToken` that does not depend on time: the claims, and the key that verified them. */
 export function signedTaskClaims(
   jwt: UnverifiedJwt,
   keys: VerificationKeys,
@@ -73,7 +64,7 @@ export interface ExpiredToken extends Deny {
 /** Whether the denial is that of a task token that has expired and is valid otherwise. */
 export const isExpired = (credential: Deny): credential is ExpiredToken => 'expired' in credential;
 
-/** The part of `verifiedTaskToken` that is checked on every use: times and audience. */
+/** The part of `verifyTaskToken` that is checked on every use: times and audience. */
 export function liveTaskToken(
   { token, notBeforeSeconds }: TaskClaims,
   rules: TokenRules,
