@@ -7,10 +7,9 @@ import { emitterHistories } from '../../authority/records/emitter-history.ts';
 import { emittersIn, namingRecord, provedByKey } from '../../authority/records/named-log.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
 import { foundInReceived } from '../../authority/records/received-search.ts';
-import { failureOfSqlite } from '../../core/sqlite/sqlite-failure.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
-import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledger-source.ts';
+import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger-source.ts';
 import { optionsFrom } from '../options.ts';
 import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
 import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
@@ -55,7 +54,7 @@ async function prove(args: readonly string[], io: Io): Promise<CommandRefusal | 
   if (isCommandRefusal(folder)) return folder;
   const received = await receivedOf(options.values, io);
   if (isCommandRefusal(received)) return received;
-  const proof = proofIn(folder, id, received);
+  const proof = await withLedger<string>(folder, async (log) => proofIn(log, id, received));
   if (isCommandRefusal(proof)) return proof;
   const { out } = options.values;
   if (out === undefined) {
@@ -70,23 +69,11 @@ async function prove(args: readonly string[], io: Io): Promise<CommandRefusal | 
   }
 }
 
-function proofIn(folder: string, id: string, received: ReadonlyMap<string, ReceivedLog>): string | CommandRefusal {
-  try {
-    const log = openLedgerIn(folder);
-    if (isCommandRefusal(log)) return log;
-    try {
-      const seq = recordWith(log, id);
-      if (seq === null) return proofInReceived(log, received, id);
-      const proof = proofOf(log, seq);
-      return proof.kind === 'proof' ? proof.text : taskRefusal(`record ${seq} ${whyNot[proof.kind]}`, EXIT.no);
-    } finally {
-      log.close();
-    }
-  } catch (error) {
-    const failure = failureOfSqlite(error);
-    if (failure === null) throw error;
-    return taskRefusal(`the ledger \`${folder}\` cannot be read: ${failure.detail}`);
-  }
+function proofIn(log: LogReader, id: string, received: ReadonlyMap<string, ReceivedLog>): string | CommandRefusal {
+  const seq = recordWith(log, id);
+  if (seq === null) return proofInReceived(log, received, id);
+  const proof = proofOf(log, seq);
+  return proof.kind === 'proof' ? proof.text : taskRefusal(`record ${seq} ${whyNot[proof.kind]}`, EXIT.no);
 }
 
 /** The proof of a use in the log of a sidecar, and of the record that names the key of that log. */
