@@ -59,7 +59,6 @@ export interface KeptText {
 export async function keepPolicies(
   ledger: string,
   { hash, source }: { readonly hash: string; readonly source: PolicySource },
-  maxAllBytes: number = MAX_ALL_BYTES,
 ): Promise<KeptText | Problem> {
   const file = keptPoliciesFile(ledger, hash);
   try {
@@ -73,7 +72,7 @@ export async function keepPolicies(
     // A record says that the text is kept: its name must survive what the record survives.
     await durablyReplaced(file, content, fresh);
     if (isNew) await folderSynced(ledger);
-    return { isKept: true, beyond: await oldestBeyond(keptPoliciesFolder(ledger), { file, maxAllBytes }) };
+    return { isKept: true, beyond: await oldestBeyond(keptPoliciesFolder(ledger), file) };
   } catch (error) {
     return { problem: errorCode(error) ?? String(error) };
   }
@@ -160,11 +159,8 @@ export const keptSource = ({
   };
 };
 
-/** @param of.file the file that stays, whatever its size */
-async function oldestBeyond(
-  folder: string,
-  of: { readonly file: string; readonly maxAllBytes: number },
-): Promise<readonly string[]> {
+/** @param file the file that stays, whatever its size */
+async function oldestBeyond(folder: string, file: string): Promise<readonly string[]> {
   const kept = await Promise.all(
     (await readdir(folder)).flatMap(hashesNamed).map(async (hash) => {
       const path = keptPoliciesFile(dirname(folder), hash);
@@ -175,8 +171,8 @@ async function oldestBeyond(
   let left = kept.reduce((sum, { size }) => sum + size, 0);
   const beyond: string[] = [];
   for (const { hash, path, size } of kept.toSorted((a, b) => a.mtimeMs - b.mtimeMs)) {
-    if (left <= of.maxAllBytes) break;
-    if (path === of.file) continue;
+    if (left <= MAX_ALL_BYTES) break;
+    if (path === file) continue;
     beyond.push(hash);
     left -= size;
   }

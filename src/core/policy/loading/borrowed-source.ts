@@ -12,12 +12,12 @@ const isEntities = (name: string): boolean => name === ENTITIES || isEntitiesFil
  * A disk on which a policy folder without catalog, base schema or entities uses those of another folder, so that a few policies
  * can stand alone. Policies are never borrowed. For commands only, since it has no guard against files that others can write.
  */
-export function borrowingDisk(folder: string, base: string, disk: PolicyDisk = systemDisk): PolicyDisk {
+export function borrowingDisk(folder: string, base: string): PolicyDisk {
   return {
     list: async (listed) => {
-      if (listed !== folder) return ownOrLent(listed, (path) => disk.list(path));
-      const names = await disk.list(listed);
-      const theirs = await disk.list(base);
+      if (listed !== folder) return ownOrLent(listed, (path) => systemDisk.list(path));
+      const names = await systemDisk.list(listed);
+      const theirs = await systemDisk.list(base);
       const lent = theirs.filter(
         (name) =>
           name === SCHEMA_FILE ||
@@ -26,8 +26,8 @@ export function borrowingDisk(folder: string, base: string, disk: PolicyDisk = s
       );
       return [...new Set([...names, ...lent])];
     },
-    read: (file, maxBytes) => ownOrLent(file, (path) => disk.read(path, maxBytes)),
-    stamp: (file) => ownOrLent(file, (path) => disk.stamp(path)),
+    read: (file, maxBytes) => ownOrLent(file, (path) => systemDisk.read(path, maxBytes)),
+    stamp: (file) => ownOrLent(file, (path) => systemDisk.stamp(path)),
     guard: anyPath,
   };
 

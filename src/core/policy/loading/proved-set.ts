@@ -55,15 +55,13 @@ export interface ProvedSet extends ReadSet {
  * Proves a folder's content. Returns the parts of a policy set, or every finding.
  *
  * @param onRead called once the policies are read, before their types are checked, if there are no findings so far
- * @param nowMs by which ends of observation are judged
  */
 export async function provedSetFrom(
   source: PolicySource,
   compile: Compile,
   onRead: (set: ReadSet) => void = () => {},
-  nowMs: number = systemPorts.nowMs(),
 ): Promise<ProvedSet | Findings> {
-  const { input, given, found, schemaProblem } = await prepared(source, nowMs);
+  const { input, given, found, schemaProblem } = await prepared(source);
   const proof = await compile(input, (read) => {
     if (given !== null) onRead({ ...given.set, ...read });
   });
@@ -93,13 +91,13 @@ interface PreparedProof {
 }
 
 /** Reads everything but the policies, and prepares the proof. */
-async function prepared(source: PolicySource, nowMs: number): Promise<PreparedProof> {
+async function prepared(source: PolicySource): Promise<PreparedProof> {
   const catalog = await catalogOf(source);
   const files = source.entities.map(entitiesFrom);
   const entities = files.flatMap((file) => file.entities);
   const rest = { base: source.schema, policies: source.policies, entities };
   const readCatalog = 'findings' in catalog ? null : catalog;
-  const enforcement = enforcementFrom(source.enforcement, { catalog: readCatalog, nowMs });
+  const enforcement = enforcementFrom(source.enforcement, { catalog: readCatalog, nowMs: systemPorts.nowMs() });
   const limits = limitsFrom(source.limits, readCatalog);
   const ofFiles = [...files.flatMap((file) => file.findings), ...enforcement.findings, ...limits.findings];
   if ('findings' in catalog) {

@@ -26,12 +26,12 @@ export interface AccessLogOptions {
   /** Limits bytes received and not yet taken, over all streams. */
   readonly budget: ByteBudget;
   readonly monotonicMs: () => number;
-  /** Most concurrent streams, 256 by default; Envoy opens a stream per worker. Streams beyond that are refused. */
-  readonly maxStreams?: number;
   /** Called with errors of the sink. */
   readonly onFault?: (error: unknown) => void;
 }
 
+/** Most concurrent streams; Envoy opens a stream per worker. Streams beyond that are refused. */
+const MAX_STREAMS = 256;
 /** Largest message; Envoy sends about 16 KiB. */
 const MAX_MESSAGE_BYTES = 1_048_576;
 /** Timeout for the rest of a message. */
@@ -54,11 +54,11 @@ const endUnfinished = (log: AccessLogStream): void => log.end(invalid('the rest 
  * another.
  */
 export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions): AccessLogMethod {
-  const { maxStreams = 256, onFault, budget, monotonicMs } = options;
+  const { onFault, budget, monotonicMs } = options;
   const open = new Set<AccessLogStream>();
   const rests = new SharedTimeout<AccessLogStream>({
     ms: REST_MS,
-    max: maxStreams,
+    max: MAX_STREAMS,
     onTimeout: endUnfinished,
     monotonicMs,
     after,
@@ -67,7 +67,7 @@ export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions):
   let reading = 0;
   let isClosed = false;
   const opened: GrpcMethod = (call) => {
-    if (isClosed || reading >= maxStreams) {
+    if (isClosed || reading >= MAX_STREAMS) {
       call.fail(isClosed ? GrpcStatus.unavailable : GrpcStatus.resourceExhausted, 'no more streams');
       return unread(call);
     }

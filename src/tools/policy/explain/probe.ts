@@ -74,10 +74,8 @@ export function placeInPolicy(policy: PolicyEntry, offset: number): TextPlace {
  *
  * Pieces of a proved policy parse and nest no deeper than it; a piece that the engine refuses is a bug and throws.
  */
-export function probeOf(
-  { policies, facts }: Pick<PolicySet, 'policies' | 'facts'>,
-  cedar: ProbeEngine = freshCedar(),
-): Probe {
+export function probeOf({ policies, facts }: Pick<PolicySet, 'policies' | 'facts'>): Probe {
+  const cedar = freshCedar();
   const all = policies.flatMap((policy): readonly CutPolicy[] => {
     const parts = policyPartsOf(policy.text);
     return parts === null ? [] : [{ policy, parts }];

@@ -12,7 +12,6 @@ import {
   reportRepeated,
 } from '../../../core/policy/loading/named-entries.ts';
 import { systemDisk } from '../../../core/policy/loading/source.ts';
-import type { PolicyDisk } from '../../../core/policy/loading/source.ts';
 import { textLike } from '../../../core/runtime/fields.ts';
 import { errorCode } from '../../../core/runtime/system/error-code.ts';
 
@@ -80,15 +79,15 @@ function isPath(value: string): boolean {
 }
 
 /** The owners of a policy folder; `null` if it has no `owners.yaml`. */
-export async function ownersIn(folder: string, disk: PolicyDisk = systemDisk): Promise<ReadOwners | null> {
+export async function ownersIn(folder: string): Promise<ReadOwners | null> {
   const file = join(folder, OWNERS);
   const failed = (message: string): ReadOwners => ({
     owners: [],
     findings: [{ file, line: 1, column: 1, message, help: null }],
   });
   try {
-    if (!(await disk.list(folder)).includes(OWNERS)) return null;
-    const bytes = await disk.read(file, MAX_FILE_BYTES);
+    if (!(await systemDisk.list(folder)).includes(OWNERS)) return null;
+    const bytes = await systemDisk.read(file, MAX_FILE_BYTES);
     if (bytes === null) return failed(`the file must be a regular file of at most ${MAX_FILE_BYTES} bytes`);
     return ownersFrom(new TextDecoder('utf-8', { fatal: true }).decode(bytes), file);
   } catch (error) {
