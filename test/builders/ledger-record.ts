@@ -1,6 +1,6 @@
 import { encodedRecord } from '../../src/core/ledger/encoded-record.ts';
 import type { EncodedRecord } from '../../src/core/ledger/encoded-record.ts';
-import type { LedgerRecord } from '../../src/core/ledger/record.ts';
+import type { LedgerRecord, UseRecord } from '../../src/core/ledger/record.ts';
 import { taskNumber } from './task.ts';
 import { must } from './must.ts';
 
@@ -19,6 +19,33 @@ export const endRecord = (n: number, note = ''): EncodedRecord =>
     by: 'operator',
   });
 
+/** The record of an allowed use in no task, with what a test says of it. */
+export const useRecord = (change: Partial<UseRecord>): UseRecord => ({
+  kind: 'use',
+  refusedCaller: null,
+  detail: null,
+  at: 1,
+  decisionId: 'd',
+  task: null,
+  agent: null,
+  credential: null,
+  action: null,
+  decision: 'allow',
+  reason: null,
+  policyIds: [],
+  policySet: null,
+  policyGeneration: null,
+  tokenUse: null,
+  reuse: [],
+  jtiDigest: null,
+  traceId: 'a'.repeat(32),
+  spanId: 'b'.repeat(16),
+  host: 'payments.acme.test',
+  method: 'GET',
+  path: '/v1/payments',
+  ...change,
+});
+
 /** The record of a use of task number `n` at an instant. */
 export const allowedUse = (
   n: number,
@@ -26,27 +53,18 @@ export const allowedUse = (
   decision: 'allow' | 'deny' = 'allow',
   decisionId = `use-${n}`,
 ): EncodedRecord =>
-  encoded({
-    kind: 'use',
-    refusedCaller: null,
-    detail: null,
-    at,
-    decisionId,
-    task: taskNumber(n).id,
-    agent: taskNumber(n).agent,
-    credential: 'task-token',
-    action: 'payments.read',
-    decision,
-    reason: decision === 'allow' ? null : 'policy.forbidden',
-    policyIds: [],
-    policySet: null,
-    policyGeneration: null,
-    tokenUse: 1,
-    reuse: ['first'],
-    jtiDigest: `digest-${n}`,
-    traceId: 'a'.repeat(32),
-    spanId: 'b'.repeat(16),
-    host: 'payments.acme.test',
-    method: 'GET',
-    path: '/v1/payments',
-  });
+  encoded(
+    useRecord({
+      at,
+      decisionId,
+      task: taskNumber(n).id,
+      agent: taskNumber(n).agent,
+      credential: 'task-token',
+      action: 'payments.read',
+      decision,
+      reason: decision === 'allow' ? null : 'policy.forbidden',
+      tokenUse: 1,
+      reuse: ['first'],
+      jtiDigest: `digest-${n}`,
+    }),
+  );

@@ -8,7 +8,7 @@ import { indexLedger } from '../../../src/core/ledger/log/indexed-ledger.ts';
 import type { UseRecord } from '../../../src/core/ledger/record.ts';
 import { IndexBuilder } from '../../../src/core/ledger/search/index-builder.ts';
 import { indexFileBytes } from '../../../src/core/ledger/search/index-file.ts';
-import { encoded } from '../../builders/ledger-record.ts';
+import { encoded, useRecord } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { taskNumber } from '../../builders/task.ts';
@@ -17,32 +17,25 @@ import { ran, START_MS } from '../ledgers.ts';
 
 const folder = testFolders();
 
-const use = (n: number, change: Partial<UseRecord> = {}): UseRecord => ({
-  kind: 'use',
-  at: START_MS + n * 1_000,
-  decisionId: `use-${n}`,
-  task: taskNumber(n % 3).id,
-  agent: taskNumber(n).agent,
-  credential: 'task-token',
-  action: 'payments.pay',
-  args: { amount: n, payment: `p-${n}` },
-  decision: 'allow',
-  reason: null,
-  detail: null,
-  policyIds: ['payments-limit'],
-  policySet: 'set-1',
-  policyGeneration: 1,
-  tokenUse: 1,
-  reuse: ['first'],
-  refusedCaller: null,
-  jtiDigest: `digest-${n}`,
-  traceId: 'a'.repeat(32),
-  spanId: 'b'.repeat(16),
-  host: 'payments.acme.test',
-  method: 'POST',
-  path: `/v1/payments/p-${n}`,
-  ...change,
-});
+const use = (n: number, change: Partial<UseRecord> = {}): UseRecord =>
+  useRecord({
+    at: START_MS + n * 1_000,
+    decisionId: `use-${n}`,
+    task: taskNumber(n % 3).id,
+    agent: taskNumber(n).agent,
+    credential: 'task-token',
+    action: 'payments.pay',
+    args: { amount: n, payment: `p-${n}` },
+    policyIds: ['payments-limit'],
+    policySet: 'set-1',
+    policyGeneration: 1,
+    tokenUse: 1,
+    reuse: ['first'],
+    jtiDigest: `digest-${n}`,
+    method: 'POST',
+    path: `/v1/payments/p-${n}`,
+    ...change,
+  });
 
 /** Twelve uses with a checkpoint and a new segment after every four, and their verifier key. */
 let home = '';

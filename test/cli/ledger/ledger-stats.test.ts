@@ -6,7 +6,7 @@ import { ledgerStats } from '../../../src/cli/ledger/ledger-stats.ts';
 import type { SegmentLog } from '../../../src/core/ledger/log/log.ts';
 import type { UseRecord } from '../../../src/core/ledger/record.ts';
 import { commandRun } from '../../builders/command-run.ts';
-import { encoded } from '../../builders/ledger-record.ts';
+import { encoded, useRecord } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { taskNumber } from '../../builders/task.ts';
@@ -17,32 +17,24 @@ const folder = testFolders();
 
 const HOUR = 3_600_000;
 
-const pay = (n: number, change: Partial<UseRecord> = {}): UseRecord => ({
-  kind: 'use',
-  at: START_MS + n * (HOUR / 2),
-  decisionId: `use-${n}`,
-  task: taskNumber(n).id,
-  agent: taskNumber(n).agent,
-  credential: 'task-token',
-  action: 'payments.pay',
-  args: { amount: `${n}.10`, currency: n % 2 === 0 ? 'EUR' : 'USD' },
-  decision: 'allow',
-  reason: null,
-  detail: null,
-  policyIds: ['payments-limit', 'payments-hours'],
-  policySet: 'set-1',
-  policyGeneration: 1,
-  tokenUse: 1,
-  reuse: ['first'],
-  refusedCaller: null,
-  jtiDigest: `digest-${n}`,
-  traceId: 'a'.repeat(32),
-  spanId: 'b'.repeat(16),
-  host: 'payments.acme.test',
-  method: 'POST',
-  path: '/v1/payments',
-  ...change,
-});
+const pay = (n: number, change: Partial<UseRecord> = {}): UseRecord =>
+  useRecord({
+    at: START_MS + n * (HOUR / 2),
+    decisionId: `use-${n}`,
+    task: taskNumber(n).id,
+    agent: taskNumber(n).agent,
+    credential: 'task-token',
+    action: 'payments.pay',
+    args: { amount: `${n}.10`, currency: n % 2 === 0 ? 'EUR' : 'USD' },
+    policyIds: ['payments-limit', 'payments-hours'],
+    policySet: 'set-1',
+    policyGeneration: 1,
+    tokenUse: 1,
+    reuse: ['first'],
+    jtiDigest: `digest-${n}`,
+    method: 'POST',
+    ...change,
+  });
 
 let home = '';
 let log: SegmentLog;

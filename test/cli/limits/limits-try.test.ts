@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { limitsTry } from '../../../src/cli/limits/limits-try.ts';
 import type { UseRecord } from '../../../src/core/ledger/record.ts';
 import { testFolders } from '../../builders/test-folders.ts';
+import { useRecord } from '../../builders/ledger-record.ts';
 import { planner, reporter } from '../../tools/policy/cases/folder.ts';
 import { ran } from '../ledgers.ts';
 import { ledgerOf } from '../observe/observing.ts';
@@ -23,32 +24,19 @@ const LIMITS = `limits:
 const NOON = Date.UTC(2026, 10, 3, 12);
 const DAYS = ['--since', '2026-11-01', '--until', '2026-12-01'];
 
-const paid = (n: number, change: Partial<UseRecord> = {}): UseRecord => ({
-  kind: 'use',
-  at: NOON + n,
-  decisionId: `00000000-0000-7000-8000-00000000000${n}`,
-  detail: null,
-  refusedCaller: null,
-  task: null,
-  agent: planner,
-  credential: 'workload-identity',
-  action: 'payments.create',
-  args: { amount: 400 },
-  decision: 'allow',
-  reason: null,
-  policyIds: ['p'],
-  policySet: null,
-  policyGeneration: 1,
-  tokenUse: null,
-  reuse: [],
-  jtiDigest: null,
-  host: 'payments.acme.test',
-  method: 'POST',
-  path: '/v1/payments',
-  traceId: 'a'.repeat(32),
-  spanId: 'b'.repeat(16),
-  ...change,
-});
+const paid = (n: number, change: Partial<UseRecord> = {}): UseRecord =>
+  useRecord({
+    at: NOON + n,
+    decisionId: `00000000-0000-7000-8000-00000000000${n}`,
+    agent: planner,
+    credential: 'workload-identity',
+    action: 'payments.create',
+    args: { amount: 400 },
+    policyIds: ['p'],
+    policyGeneration: 1,
+    method: 'POST',
+    ...change,
+  });
 
 let ledger: string;
 let policies: string;

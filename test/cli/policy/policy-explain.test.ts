@@ -6,7 +6,7 @@ import { shopSet } from '../../core/action/grpc/protobuf/shop.ts';
 import { cures } from '../../../src/core/decision/cures.ts';
 import type { IntentRecord, UseRecord } from '../../../src/core/ledger/record.ts';
 import { commandRun } from '../../builders/command-run.ts';
-import { encoded } from '../../builders/ledger-record.ts';
+import { encoded, useRecord } from '../../builders/ledger-record.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
@@ -17,31 +17,25 @@ const folder = testFolders();
 let state: string;
 const NOW = Date.UTC(2026, 0, 15, 12);
 
-const use = (change: Partial<UseRecord>): UseRecord => ({
-  kind: 'use',
-  refusedCaller: null,
-  detail: null,
-  at: NOW,
-  decisionId: '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
-  task: taskNumber(1).id,
-  agent: reporter,
-  credential: 'task-token',
-  action: 'payments.refund',
-  decision: 'deny',
-  reason: 'policy.not-permitted',
-  policyIds: [],
-  policySet: 'sha-256:other',
-  policyGeneration: 1,
-  tokenUse: 1,
-  reuse: ['first'],
-  jtiDigest: 'd',
-  host: 'payments.acme.test',
-  method: 'POST',
-  path: '/v1/payments/7/refund',
-  traceId: 'a'.repeat(32),
-  spanId: 'b'.repeat(16),
-  ...change,
-});
+const use = (change: Partial<UseRecord>): UseRecord =>
+  useRecord({
+    at: NOW,
+    decisionId: '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
+    task: taskNumber(1).id,
+    agent: reporter,
+    credential: 'task-token',
+    action: 'payments.refund',
+    decision: 'deny',
+    reason: 'policy.not-permitted',
+    policySet: 'sha-256:other',
+    policyGeneration: 1,
+    tokenUse: 1,
+    reuse: ['first'],
+    jtiDigest: 'd',
+    method: 'POST',
+    path: '/v1/payments/7/refund',
+    ...change,
+  });
 
 /** The refusal of an intent. */
 const intent: IntentRecord = {

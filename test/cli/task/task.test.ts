@@ -9,7 +9,7 @@ import type { Store } from '../../../src/core/state/store.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
 import { commandRun } from '../../builders/command-run.ts';
-import { encoded } from '../../builders/ledger-record.ts';
+import { encoded, useRecord } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustOpen } from '../../builders/state-file.ts';
@@ -67,48 +67,35 @@ const insertFirst = (): void => {
       binding: 'x5t#S256',
       ...span,
     }),
-    encoded({
-      kind: 'use',
-      refusedCaller: null,
-      detail: null,
-      at: 2_000,
-      decisionId: 'u1',
-      task: first.id,
-      agent: first.agent,
-      credential: 'task-token',
-      action: 'payments.read',
-      tokenUse: 1,
-      reuse: ['first'],
-      jtiDigest: 'd',
-      host: 'payments.acme.test',
-      method: 'GET',
-      path: '/v1/payments/\u001b[31m7',
-      policyIds: ['payments-read'],
-      ...decided,
-      ...span,
-    }),
-    encoded({
-      kind: 'use',
-      refusedCaller: null,
-      detail: null,
-      at: 3_000,
-      decisionId: 'u2',
-      task: first.id,
-      agent: null,
-      credential: null,
-      action: null,
-      tokenUse: null,
-      reuse: [],
-      jtiDigest: null,
-      host: 'payments.acme.test',
-      method: 'GET',
-      path: '/x',
-      policyIds: [],
-      ...decided,
-      decision: 'deny',
-      reason: 'action.unknown',
-      ...span,
-    }),
+    encoded(
+      useRecord({
+        at: 2_000,
+        decisionId: 'u1',
+        task: first.id,
+        agent: first.agent,
+        credential: 'task-token',
+        action: 'payments.read',
+        tokenUse: 1,
+        reuse: ['first'],
+        jtiDigest: 'd',
+        path: '/v1/payments/\u001b[31m7',
+        policyIds: ['payments-read'],
+        ...decided,
+        ...span,
+      }),
+    ),
+    encoded(
+      useRecord({
+        at: 3_000,
+        decisionId: 'u2',
+        task: first.id,
+        path: '/x',
+        ...decided,
+        decision: 'deny',
+        reason: 'action.unknown',
+        ...span,
+      }),
+    ),
   ]);
 };
 

@@ -3,7 +3,7 @@ import { keepPolicies } from '../../../src/core/ledger/log/kept-policies.ts';
 import type { LedgerRecord } from '../../../src/core/ledger/record.ts';
 import { setHashOf } from '../../../src/core/policy/loading/set-hash.ts';
 import type { SpiffeId } from '../../../src/core/identity/spiffe-id.ts';
-import { encoded } from '../../builders/ledger-record.ts';
+import { encoded, useRecord } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
 import { folderWith } from '../../builders/policy-folder.ts';
 import { diskLedger, START_MS } from '../ledgers.ts';
@@ -33,31 +33,25 @@ const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
 type Of<Kind extends LedgerRecord['kind']> = Extract<LedgerRecord, { kind: Kind }>;
 
 /** An allowed payment with the reference p-77, by the reporter in task 2. */
-export const payment = (second: number, change: Partial<Of<'use'>> = {}): Of<'use'> => ({
-  kind: 'use',
-  at: at(second),
-  decisionId: decision(second),
-  task: taskId(2),
-  agent: reporter,
-  refusedCaller: null,
-  detail: null,
-  credential: 'task-token',
-  action: 'payments.create',
-  args: { amount: 480, reference: 'p-77' },
-  decision: 'allow',
-  reason: null,
-  policyIds: ['pay'],
-  policySet,
-  policyGeneration: 1,
-  tokenUse: 1,
-  reuse: ['first'],
-  jtiDigest: 'token-2',
-  host: 'payments.acme.test',
-  method: 'POST',
-  path: '/v1/payments',
-  ...span,
-  ...change,
-});
+export const payment = (second: number, change: Partial<Of<'use'>> = {}): Of<'use'> =>
+  useRecord({
+    at: at(second),
+    decisionId: decision(second),
+    task: taskId(2),
+    agent: reporter,
+    credential: 'task-token',
+    action: 'payments.create',
+    args: { amount: 480, reference: 'p-77' },
+    policyIds: ['pay'],
+    policySet,
+    policyGeneration: 1,
+    tokenUse: 1,
+    reuse: ['first'],
+    jtiDigest: 'token-2',
+    method: 'POST',
+    ...span,
+    ...change,
+  });
 
 const intent = (n: number, change: Partial<Of<'intent'>>): Of<'intent'> => ({
   kind: 'intent',

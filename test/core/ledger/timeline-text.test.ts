@@ -3,6 +3,7 @@ import type { EventRecord, PolicyRecord, UseRecord } from '../../../src/core/led
 import type { FindingRecord, OutcomeRecord } from '../../../src/core/ledger/outcome-record.ts';
 import type { TimelineEntry } from '../../../src/core/ledger/timeline.ts';
 import { timelineText } from '../../../src/core/ledger/timeline-text.ts';
+import { useRecord } from '../../builders/ledger-record.ts';
 
 const event = (
   name: EventRecord['event'],
@@ -133,28 +134,19 @@ describe('timelineText', () => {
 });
 
 const use = (decisionId: string, at: number): UseRecord & { readonly seq: number } => ({
-  kind: 'use',
-  refusedCaller: null,
-  detail: null,
-  at,
-  decisionId,
-  task: 't',
-  agent: 'a',
-  credential: 'task-token',
-  action: 'files.read',
-  decision: 'allow',
-  reason: null,
-  policyIds: [],
-  policySet: null,
-  policyGeneration: null,
-  tokenUse: 1,
-  jtiDigest: null,
-  reuse: [],
-  host: 'files.acme.test',
-  method: 'GET',
-  path: `/v1/${decisionId}`,
-  traceId: 'trace',
-  spanId: 'span',
+  ...useRecord({
+    at,
+    decisionId,
+    task: 't',
+    agent: 'a',
+    credential: 'task-token',
+    action: 'files.read',
+    tokenUse: 1,
+    host: 'files.acme.test',
+    path: `/v1/${decisionId}`,
+    traceId: 'trace',
+    spanId: 'span',
+  }),
   seq: 1,
 });
 

@@ -5,7 +5,7 @@ import { keepPolicies } from '../../../src/core/ledger/log/kept-policies.ts';
 import { diskLedger, type DiskLedger, START_MS } from '../../cli/ledgers.ts';
 import { folderWith } from '../../builders/policy-folder.ts';
 import { must } from '../../builders/must.ts';
-import { encoded } from '../../builders/ledger-record.ts';
+import { encoded, useRecord } from '../../builders/ledger-record.ts';
 
 const planner = 'spiffe://acme.test/ns/agents/sa/planner';
 const thief = 'spiffe://acme.test/ns/agents/sa/thief';
@@ -24,26 +24,23 @@ const decided = { decision: 'allow', reason: null, detail: null, policyIds: ['pa
 const use = (
   second: number,
   change: Partial<Extract<LedgerRecord, { kind: 'use' }>>,
-): Extract<LedgerRecord, { kind: 'use' }> => ({
-  kind: 'use',
-  at: START_MS + second * 1_000,
-  decisionId: `019b76da-a800-7000-8000-0000000001${String(second).padStart(2, '0')}`,
-  task,
-  agent: planner,
-  refusedCaller: null,
-  credential: 'task-token',
-  action: 'payments.create',
-  policyGeneration: 1,
-  tokenUse: second,
-  reuse: ['first'],
-  jtiDigest: 'digest',
-  host: 'payments.acme.test',
-  method: 'POST',
-  path: '/v1/payments',
-  ...decided,
-  ...span,
-  ...change,
-});
+): Extract<LedgerRecord, { kind: 'use' }> =>
+  useRecord({
+    at: START_MS + second * 1_000,
+    decisionId: `019b76da-a800-7000-8000-0000000001${String(second).padStart(2, '0')}`,
+    task,
+    agent: planner,
+    credential: 'task-token',
+    action: 'payments.create',
+    policyGeneration: 1,
+    tokenUse: second,
+    reuse: ['first'],
+    jtiDigest: 'digest',
+    method: 'POST',
+    ...decided,
+    ...span,
+    ...change,
+  });
 
 /** The record that its policy set took effect. */
 export const policyLoad: LedgerRecord = {

@@ -1,6 +1,7 @@
 /** A fleet of agents and what they do all day, by a seed. It knows nothing of what reads its records. */
 import type { CallShape, MemberKinds } from '../../../src/core/action/call-shape.ts';
 import type { UseRecord } from '../../../src/core/ledger/record.ts';
+import { useRecord } from '../../builders/ledger-record.ts';
 
 const DAY_MS = 86_400_000;
 /** 1 November 2026. */
@@ -265,31 +266,17 @@ export function recordOf(
   { draw, atMs, n }: { readonly draw: Draw; readonly atMs: number; readonly n: number },
 ): FleetUse['record'] {
   const { method, path, shape } = action.call(draw);
-  return {
-    action: null,
+  return useRecord({
     agent,
     at: atMs,
     credential: 'workload-identity',
-    decision: 'allow',
     decisionId: `use-${n}`,
-    detail: null,
     host: action.host,
-    jtiDigest: null,
-    kind: 'use',
     method,
     mode: 'observe',
     path,
     policyGeneration: 1,
-    policyIds: [],
-    policySet: null,
-    reason: null,
-    refusedCaller: null,
-    reuse: [],
     shape,
-    spanId: 'b'.repeat(16),
-    task: null,
-    tokenUse: null,
-    traceId: 'a'.repeat(32),
     would: { decision: 'deny', reason: 'action.unknown', detail: null, policyIds: [] },
-  };
+  });
 }

@@ -1,11 +1,11 @@
 /** Learning from records that a test makes. */
 import type { Command } from '../../../src/cli/command.ts';
 import type { UseRecord } from '../../../src/core/ledger/record.ts';
-import { NO_DESCRIPTIONS } from '../../../src/tools/learn/descriptions/api-descriptions.ts';
 import { learn } from '../../../src/tools/learn/learn.ts';
 import type { Learnt, LearnRequest } from '../../../src/tools/learn/learn.ts';
 import type { RecordSource } from '../../../src/tools/learn/record-window.ts';
 import { must } from '../../builders/must.ts';
+import { useRecord } from '../../builders/ledger-record.ts';
 import { ran } from '../../cli/ledgers.ts';
 
 /** The leaf of a record as a ledger has it. */
@@ -35,7 +35,7 @@ export const learningFrom = (
     sources: [logOf(records)],
     span: { fromMs, toMs: lastMs + Math.ceil((lastMs - fromMs + 10) / 2) },
     agents: [],
-    described: NO_DESCRIPTIONS,
+    described: { tools: new Map(), methods: new Map(), operations: new Map(), descriptorSet: null },
     descriptorFiles: new Map(),
     operationOf: () => null,
     beside: null,
@@ -49,34 +49,19 @@ let made = 0;
 /** The record of an observed call that no catalog knows. */
 export const observedUse = (change: Partial<UseRecord> = {}): UseRecord => {
   made += 1;
-  return {
-    action: null,
+  return useRecord({
     agent: 'spiffe://acme.test/ns/a/sa/one',
     at: Date.UTC(2026, 10, 20) + made * 1_000,
     credential: 'workload-identity',
-    decision: 'allow',
     decisionId: `use-${made}`,
-    detail: null,
     host: 'shop.acme.test',
-    jtiDigest: null,
-    kind: 'use',
-    method: 'GET',
     mode: 'observe',
     path: '/',
     policyGeneration: 1,
-    policyIds: [],
-    policySet: null,
-    reason: null,
-    refusedCaller: null,
-    reuse: [],
     shape: { protocol: 'http', query: [] },
-    spanId: 'b'.repeat(16),
-    task: null,
-    tokenUse: null,
-    traceId: 'a'.repeat(32),
     would: { decision: 'deny', reason: 'action.unknown', detail: null, policyIds: [] },
     ...change,
-  };
+  });
 };
 
 /** The same call several times. */
@@ -84,17 +69,4 @@ export const times = (count: number, change: Partial<UseRecord>): readonly UseRe
   Array.from({ length: count }, () => observedUse(change));
 
 /** Runs a command on a folder, as a user would. */
-export const ranOn = ({ run }: Pick<Command, 'run'>, folder: string): ReturnType<typeof ran> =>
-  ran(
-    async (args, io) =>
-      run(args, {
-        ...io,
-        command: [],
-        runtimeVersion: '26.0.0',
-        ended: () => new Promise(() => {}),
-        onHurry: () => () => undefined,
-        onReload: () => undefined,
-        onSignal: () => () => undefined,
-      }),
-    folder,
-  );
+export const ranOn = ({ run }: Pick<Command, 'run'>, folder: string): ReturnType<typeof ran> => ran(run, folder);

@@ -7,7 +7,7 @@ import { openStore, openStoreForReading } from '../../../../src/authority/state/
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
-import { encoded, endRecord } from '../../../builders/ledger-record.ts';
+import { encoded, endRecord, useRecord } from '../../../builders/ledger-record.ts';
 import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing, mustOpen } from '../../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
@@ -424,30 +424,16 @@ describe('Store.appendRecords', () => {
   it('writes a batch atomically, including records that belong to no task', () => {
     const file = newFile();
     const store = mustOpen(file);
-    const use = encoded({
-      kind: 'use',
-      refusedCaller: null,
-      detail: null,
-      at: 5,
-      decisionId: 'd',
-      task: null,
-      agent: null,
-      credential: null,
-      action: null,
-      decision: 'deny',
-      reason: 'token.missing',
-      policyIds: [],
-      policySet: null,
-      policyGeneration: null,
-      tokenUse: null,
-      reuse: [],
-      jtiDigest: null,
-      traceId: 'a'.repeat(32),
-      spanId: 'b'.repeat(16),
-      host: 'h',
-      method: 'GET',
-      path: '/a\0b',
-    });
+    const use = encoded(
+      useRecord({
+        at: 5,
+        decisionId: 'd',
+        decision: 'deny',
+        reason: 'token.missing',
+        host: 'h',
+        path: '/a\0b',
+      }),
+    );
     expect(store.appendRecords([use, endRecord(1)])).toBeNull();
     store.close();
     const db = new DatabaseSync(file);

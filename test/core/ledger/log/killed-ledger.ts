@@ -11,7 +11,7 @@ import { after } from '../../../../src/core/runtime/timers.ts';
 import { directAuthority } from '../../../builders/direct-authority.ts';
 import { openStore } from '../../../../src/authority/state/sqlite/open-store.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
-import { endRecord } from '../../../builders/ledger-record.ts';
+import { endRecord, useRecord } from '../../../builders/ledger-record.ts';
 import { taskNumber, tokenNumber } from '../../../builders/task.ts';
 import type { UseRecord } from '../../../../src/core/ledger/record.ts';
 
@@ -107,28 +107,11 @@ if (isStoreFailure(store)) {
 }
 
 function useNumber(id: number, at: number): UseRecord {
-  return {
-    kind: 'use',
-    refusedCaller: null,
-    detail: null,
+  return useRecord({
     at,
     decisionId: `use-${id}`,
-    task: null,
-    agent: null,
-    credential: null,
     action: 'payments.create',
-    decision: 'allow',
-    reason: null,
-    policyIds: [],
-    policySet: null,
-    policyGeneration: null,
-    tokenUse: null,
-    reuse: [],
-    jtiDigest: null,
-    traceId: 'a'.repeat(32),
-    spanId: 'b'.repeat(16),
-    host: 'payments.acme.test',
     method: 'POST',
     path: '/v1/payments'.padEnd(Number(length), '/'),
-  };
+  });
 }

@@ -11,7 +11,7 @@ import { lastNotesIn } from '../../../../src/core/ledger/log/checkpoint-file.ts'
 import { SegmentLog } from '../../../../src/core/ledger/log/log.ts';
 import { LogReader, readLog } from '../../../../src/core/ledger/log/log-reader.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
-import { encoded } from '../../../builders/ledger-record.ts';
+import { encoded, useRecord } from '../../../builders/ledger-record.ts';
 import { testFolders } from '../../../builders/test-folders.ts';
 import { contents, failureOf, incoming, mustOpenLog, portsAt, settingsIn } from './logs.ts';
 import { mustFind } from '../../../builders/must.ts';
@@ -388,30 +388,16 @@ describe('Log.open', () => {
 });
 
 const use = (decisionId: string, path: string) =>
-  encoded({
-    kind: 'use',
-    refusedCaller: null,
-    detail: null,
-    at: 1,
-    decisionId,
-    task: null,
-    agent: null,
-    credential: null,
-    action: null,
-    decision: 'deny',
-    reason: 'token.missing',
-    policyIds: [],
-    policySet: null,
-    policyGeneration: null,
-    tokenUse: null,
-    reuse: [],
-    jtiDigest: null,
-    host: 'a.test',
-    method: 'GET',
-    path,
-    traceId: 'a'.repeat(32),
-    spanId: 'b'.repeat(16),
-  });
+  encoded(
+    useRecord({
+      at: 1,
+      decisionId,
+      decision: 'deny',
+      reason: 'token.missing',
+      host: 'a.test',
+      path,
+    }),
+  );
 
 describe('LogReader.useOf', () => {
   it('finds the last record of a decision by its id, and no other record', () => {

@@ -4,6 +4,7 @@ import type { TimelineEntry } from '../../../../src/core/ledger/timeline.ts';
 import type { RecordedTask } from '../../../../src/tools/policy/compare/recorded-task.ts';
 import type { Task } from '../../../../src/core/task/task.ts';
 import { planner } from './folder.ts';
+import { useRecord } from '../../../builders/ledger-record.ts';
 
 /** 15 January 2026, 12:00 UTC. */
 export const NOW = Date.UTC(2026, 0, 15, 12);
@@ -13,29 +14,23 @@ export const TASK_ID = `0${(NOW - 10_000).toString(16)}`.replace(/^(.{8})(.{4})$
 
 /** An allowed use of `payments.list` by the planner, as record 10. */
 export const useOf = (change: Partial<PlacedUse> = {}): PlacedUse => ({
-  kind: 'use',
-  refusedCaller: null,
-  detail: null,
   seq: 10,
-  at: NOW,
-  decisionId: '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
-  task: TASK_ID,
-  agent: planner,
-  credential: 'task-token',
-  action: 'payments.list',
-  decision: 'allow',
-  reason: null,
-  policyIds: ['payments-read'],
-  policySet: 'sha-256:other',
-  policyGeneration: 1,
-  tokenUse: 1,
-  reuse: ['first'],
-  jtiDigest: 'd',
-  host: 'payments.acme.test',
-  method: 'GET',
-  path: '/v1/payments',
-  traceId: '1'.repeat(32),
-  spanId: '2'.repeat(16),
+  ...useRecord({
+    at: NOW,
+    decisionId: '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
+    task: TASK_ID,
+    agent: planner,
+    credential: 'task-token',
+    action: 'payments.list',
+    policyIds: ['payments-read'],
+    policySet: 'sha-256:other',
+    policyGeneration: 1,
+    tokenUse: 1,
+    reuse: ['first'],
+    jtiDigest: 'd',
+    traceId: '1'.repeat(32),
+    spanId: '2'.repeat(16),
+  }),
   ...change,
 });
 

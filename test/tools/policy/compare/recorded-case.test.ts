@@ -4,11 +4,9 @@ import { isReasonOfCase, recordedCase, recordedSuiteText } from '../../../../src
 import type { RecordedWith } from '../../../../src/tools/policy/compare/recorded-case.ts';
 import { examplePolicies, mustCases, planner } from '../cases/folder.ts';
 import { must } from '../../../builders/must.ts';
+import { useRecord } from '../../../builders/ledger-record.ts';
 
-const record: UseRecord = {
-  kind: 'use',
-  refusedCaller: null,
-  detail: null,
+const record: UseRecord = useRecord({
   at: Date.UTC(2026, 0, 2, 3, 4, 5),
   decisionId: '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
   task: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2a',
@@ -23,12 +21,10 @@ const record: UseRecord = {
   tokenUse: 2,
   reuse: ['other-node', 'after-end'],
   jtiDigest: 'd',
-  host: 'payments.acme.test',
   method: 'POST',
-  path: '/v1/payments',
   traceId: '1'.repeat(32),
   spanId: '2'.repeat(16),
-};
+});
 
 const approval = { name: 'approval', value: 'finance', by: 'spiffe://acme.test/ns/finance/sa/approvals' };
 

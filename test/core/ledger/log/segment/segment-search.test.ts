@@ -4,14 +4,13 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { recordBytesIn } from '../../../../../src/core/ledger/proof/leaf.ts';
-import type { SpiffeId } from '../../../../../src/core/identity/spiffe-id.ts';
 import type { LedgerRecord } from '../../../../../src/core/ledger/record.ts';
 import { indexProblem } from '../../../../../src/core/ledger/log/segment/index-check.ts';
 import { SegmentLog } from '../../../../../src/core/ledger/log/log.ts';
 import type { IncomingRecord } from '../../../../../src/core/ledger/log/log.ts';
 import { LogReader } from '../../../../../src/core/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../../../../src/core/ledger/log/segment/record-filter.ts';
-import { encoded } from '../../../../builders/ledger-record.ts';
+import { encoded, useRecord } from '../../../../builders/ledger-record.ts';
 import { testFolders } from '../../../../builders/test-folders.ts';
 import { failureOf, mustOpenLog, portsAt, settingsIn } from '../logs.ts';
 import { mustFind } from '../../../../builders/must.ts';
@@ -38,28 +37,14 @@ interface Named {
   readonly traceId: string;
 }
 
-const useNamed = ({ agent, ...named }: Named, path = '/'): LedgerRecord => ({
-  kind: 'use',
-  refusedCaller: null,
-  detail: null,
-  at: 1,
-  // Any text is accepted here.
-  agent: agent as SpiffeId | null,
-  credential: null,
-  decision: named.task === null ? 'deny' : 'allow',
-  reason: named.task === null ? 'token.missing' : null,
-  policyIds: [],
-  policySet: null,
-  policyGeneration: null,
-  tokenUse: null,
-  reuse: [],
-  jtiDigest: null,
-  host: 'a.test',
-  method: 'GET',
-  path,
-  spanId: 'b'.repeat(16),
-  ...named,
-});
+const useNamed = (named: Named, path = '/'): LedgerRecord =>
+  useRecord({
+    decision: named.task === null ? 'deny' : 'allow',
+    reason: named.task === null ? 'token.missing' : null,
+    host: 'a.test',
+    path,
+    ...named,
+  });
 
 /** Nested members are not indexed. */
 const findingNamed = (decisionId: string | null, task: string | null, inside: string): LedgerRecord => ({
