@@ -11,11 +11,3 @@ export interface ApiDescriptions {
   /** The file of the descriptor set that the methods are of; `null` for none. */
   readonly descriptorSet: string | null;
 }
-
-/** No descriptions. */
-export const NO_DESCRIPTIONS: ApiDescriptions = Object.freeze({
-  tools: new Map(),
-  methods: new Map(),
-  operations: new Map(),
-  descriptorSet: null,
-});
