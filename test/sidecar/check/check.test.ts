@@ -1,6 +1,6 @@
 import { authorizationHandler } from '../../../src/sidecar/envoy/authorization.ts';
 import { envoyCheckRequestType, readAsEnvoy } from '../envoy/protos.ts';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import * as fc from 'fast-check';
@@ -34,10 +34,6 @@ import type { Store } from '../../../src/core/state/store.ts';
 import type { TaskHistory } from '../../../src/core/task/history.ts';
 import { decisionLine } from '../../../src/core/telemetry/decision-log.ts';
 import type { SpanAttributeValue, EndedSpan } from '../../../src/core/telemetry/spans/ended-span.ts';
-import { ProofMemory } from '../../../src/core/token/proof/proof-memory.ts';
-import { defaultProofRules } from '../../../src/core/token/proof/proof.ts';
-import { TokenCache } from '../../../src/core/token/token-cache.ts';
-import { TokenUses } from '../../../src/core/token/uses.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
 import { HeldTimers } from '../../core/identity/held-timers.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
@@ -47,15 +43,14 @@ import { observeOrder, stopOrder } from '../../builders/order.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { agent, audience, es256Key, issuer, jwksOf, mint, nowMs, ringOf, soundClaims } from '../../builders/tokens.ts';
 import { must, mustFind } from '../../builders/must.ts';
-import { mustTrustDomain } from '../../builders/spiffe-id.ts';
 import { httpCall } from '../../builders/http-call.ts';
 import { spentIn } from '../../core/state/state-file.ts';
 import { until } from '../../until.ts';
+import { answersTo, checkServices, ports, quiet } from './check-services.ts';
 
 const folder = testFolders();
 
 const key = es256Key();
-const ports = { nowMs: () => nowMs, monotonicMs: () => 0, randomBytes };
 const task = taskNumber(1, { id: soundClaims.txn, issuer, deadlineMs: nowMs + 600_000, createdAtMs: nowMs - 10_000 });
 const jtiDigest = jtiDigestOf(soundClaims.jti);
 
@@ -105,42 +100,11 @@ afterEach(async () => {
   store.close();
 });
 
-const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
-  ports,
-  identity: {
-    mode: 'peer',
-    trustDomains: new Set([mustTrustDomain('acme.test')]),
-    proxyIds: [],
-    forwarders: new Set(),
-  },
-  binding: 'spiffe-id',
-  onBindingViolation: 'revoke-token',
-  maxTokenSeconds: 900,
-  clockSkewSeconds: 5,
-  externalTokens: { types: new Map(), maxLifetimeSeconds: 3600, clockSkewSeconds: 5, maxBytes: 8192 },
-  keys: ringOf([key]),
-  verified: new TokenCache({ tokens: 10, signatures: 10 }),
-  proofs: {
-    externalUrl: null,
-    rules: defaultProofRules,
-    memory: new ProofMemory({ pastSeconds: defaultProofRules.pastSeconds, startedAtMs: nowMs }),
-  },
-  policies: () => policies,
-  states: directAuthority(store).states,
-  settling: directAuthority(store).settling,
-  sidecar: null,
-  digestOf: (secret) => store.digestOf(secret),
-  reports: new Reports(directAuthority(store), { after: timers.after, log: () => undefined }),
-  uses: new TokenUses(10),
-  ledger,
-  spans: null,
-  transactionToken: null,
-  denialDetails: 'verified',
-  resourceMetadataUrl: () => null,
-  outcomes: { answered: () => undefined, decided: () => undefined },
-  onChecked: () => undefined,
-  ...over,
-});
+const servicesWith = (over: Partial<CheckServices> = {}): CheckServices =>
+  checkServices(
+    { store, ledger, key, policies },
+    { reports: new Reports(directAuthority(store), { after: timers.after, log: () => undefined }), ...over },
+  );
 
 type Constraints = Readonly<Record<string, unknown>>;
 
@@ -157,25 +121,8 @@ const callOf = (
 
 const withoutToken = (call: HttpCall): HttpCall => ({ ...call, headers: new Map() });
 
-const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
 const peer = { principal: agent, certificate: '', xfcc: [] };
 const askedCall = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
-
-/** The answers of checks that are made in one turn, in order. */
-const answersTo = (
-  services: CheckServices,
-  calls: readonly HttpCall[],
-  principal = agent,
-): Promise<readonly Answer[]> => {
-  const checks = checksWith(services);
-  const asked = calls.map((call) => ({ facts: { peer: { ...peer, principal }, call, ...quiet }, call: askedCall }));
-  const answers = checks.answers(asked).map((answer) => {
-    if (answer instanceof Fault) throw answer.error;
-    return answer;
-  });
-  checks.afterwards();
-  return Promise.all(answers.map(async (answer) => answer));
-};
 
 const check = async (services: CheckServices, use: keyof typeof uses, constraints?: Constraints): Promise<Answer> => {
   const [answer] = await answersTo(services, [callOf(uses[use], constraints)]);
@@ -741,7 +688,6 @@ describe('background writes of checks of one turn', () => {
   const stolen = { ...soundClaims, jti: '0198f7a2-4b7e-7c1d-9a52-3f6b8e0d1c2b', txn: another.id };
   const thief = 'spiffe://acme.test/ns/agents/sa/thief';
   const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
-  const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
 
   const ask = async (services: CheckServices, asked: readonly (readonly [HttpCall, string])[]) => {
     const answers = checksWith(services).answers(
@@ -1004,7 +950,6 @@ describe('resourceMetadataUrl of an answer', () => {
 
 describe('telemetry, records and answers of a call', () => {
   it('contain no credential from its path, query or host, whatever the decision', async () => {
-    const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
     const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
     const peer = { principal: agent, certificate: '', xfcc: [] };
     const short = mint(key, {});

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HttpCall } from '../../../src/core/action/http/call.ts';
@@ -11,35 +11,26 @@ import { useFrom } from '../../../src/core/ledger/recorded-use.ts';
 import { LedgerWriter } from '../../../src/core/ledger/writer.ts';
 import type { ObserveEntry } from '../../../src/core/policy/enforcement.ts';
 import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
-import { Fault } from '../../../src/core/runtime/collections/map-isolated.ts';
 import type { SettledUse } from '../../../src/core/state/settling.ts';
 import { isLendable } from '../../../src/core/state/share-counter.ts';
-import { Reports } from '../../../src/core/state/reports.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import type { EndedSpan, SpanAttributeValue } from '../../../src/core/telemetry/spans/ended-span.ts';
 import { jtiDigestOf } from '../../../src/core/token/jti-digest.ts';
-import { ProofMemory } from '../../../src/core/token/proof/proof-memory.ts';
-import { defaultProofRules } from '../../../src/core/token/proof/proof.ts';
-import { TokenCache } from '../../../src/core/token/token-cache.ts';
-import { TokenUses } from '../../../src/core/token/uses.ts';
 import type { Answer } from '../../../src/sidecar/check/answer.ts';
-import { checksWith } from '../../../src/sidecar/check/check.ts';
 import type { CheckServices } from '../../../src/sidecar/check/services.ts';
 import { directAuthority } from '../../builders/direct-authority.ts';
 import { httpCall } from '../../builders/http-call.ts';
 import { must, mustFind } from '../../builders/must.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { testFolders } from '../../builders/test-folders.ts';
-import { mustTrustDomain } from '../../builders/spiffe-id.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
-import { agent, audience, es256Key, issuer, mint, nowMs, ringOf, soundClaims } from '../../builders/tokens.ts';
-import { HeldTimers } from '../../core/identity/held-timers.ts';
+import { agent, audience, es256Key, issuer, mint, nowMs, soundClaims } from '../../builders/tokens.ts';
+import { answersTo, checkServices, ports } from './check-services.ts';
 
 const folder = testFolders();
 
 const key = es256Key();
-const ports = { nowMs: () => nowMs, monotonicMs: () => 0, randomBytes };
 const WINDOW = 86_400_000;
 const ends = new Date((Math.floor(nowMs / WINDOW) + 1) * WINDOW).toISOString().replace('.000Z', 'Z');
 
@@ -101,42 +92,8 @@ const taskTimes = { deadlineMs: nowMs + 600_000, createdAtMs: nowMs - 10_000 };
 const idOf = (n: number): string => `${soundClaims.txn.slice(0, -1)}${n}`;
 const jtiOf = (n: number): string => `${soundClaims.jti.slice(0, -1)}${n}`;
 
-const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
-  ports,
-  identity: {
-    mode: 'peer',
-    trustDomains: new Set([mustTrustDomain('acme.test')]),
-    proxyIds: [],
-    forwarders: new Set(),
-  },
-  binding: 'spiffe-id',
-  onBindingViolation: 'revoke-token',
-  maxTokenSeconds: 900,
-  clockSkewSeconds: 5,
-  externalTokens: { types: new Map(), maxLifetimeSeconds: 3600, clockSkewSeconds: 5, maxBytes: 8192 },
-  keys: ringOf([key]),
-  verified: new TokenCache({ tokens: 10, signatures: 10 }),
-  proofs: {
-    externalUrl: null,
-    rules: defaultProofRules,
-    memory: new ProofMemory({ pastSeconds: defaultProofRules.pastSeconds, startedAtMs: nowMs }),
-  },
-  policies: () => policies,
-  states: directAuthority(store).states,
-  settling: directAuthority(store).settling,
-  sidecar: null,
-  digestOf: (secret) => store.digestOf(secret),
-  reports: new Reports(directAuthority(store), { after: new HeldTimers().after, log: () => undefined }),
-  uses: new TokenUses(10),
-  ledger,
-  spans: null,
-  transactionToken: null,
-  denialDetails: 'verified',
-  resourceMetadataUrl: () => null,
-  outcomes: { answered: () => undefined, decided: () => undefined },
-  onChecked: () => undefined,
-  ...over,
-});
+const servicesWith = (over: Partial<CheckServices> = {}): CheckServices =>
+  checkServices({ store, ledger, key, policies }, over);
 
 /** A call with the token of a task; `null` shows the identity alone. */
 function callOf(task: number | null, body: object | null = null): HttpCall {
@@ -153,26 +110,6 @@ function callOf(task: number | null, body: object | null = null): HttpCall {
   }
   const text = body === null ? null : Buffer.from(JSON.stringify(body));
   return httpCall({ method: body === null ? 'GET' : 'POST', path: '/v1/payments', headers, body: text });
-}
-
-const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
-
-async function answersTo(
-  services: CheckServices,
-  calls: readonly HttpCall[],
-  principal = agent,
-): Promise<readonly Answer[]> {
-  const checks = checksWith(services);
-  const asked = calls.map((call) => ({
-    facts: { peer: { principal, certificate: '', xfcc: [] }, call, ...quiet },
-    call: { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null },
-  }));
-  const answers = checks.answers(asked).map((answer) => {
-    if (answer instanceof Fault) throw answer.error;
-    return answer;
-  });
-  checks.afterwards();
-  return Promise.all(answers.map(async (answer) => answer));
 }
 
 const words = (answers: readonly Answer[]) =>
