@@ -1,26 +1,26 @@
 // Issue 42, point 1: `remit stop`.
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stop, stopCommand } from '../../../src/cli/stop/stop.ts';
 import type { CommandIo } from '../../../src/cli/command.ts';
 import type { TimedReceipt } from '../../../src/core/fleet/receipt.ts';
 import type { StopOrder } from '../../../src/core/order/order.ts';
-import { AdminServer } from '../../../src/serve/admin/server.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import { commandRun } from '../../builders/command-run.ts';
 import { must } from '../../builders/must.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
+import { type ReceiptAdmin, startReceiptAdmin } from '../receipt-admin.ts';
 
 const folder = testFolders();
 /** The store of the process that serves meanwhile. */
 let store: Store;
 let config: string;
 let state: string;
-let admin: AdminServer;
-const asked: string[] = [];
+let admin: ReceiptAdmin;
+let asked: readonly string[] = [];
 /** What the running authority answers; an error if it fails. */
 let receipt: TimedReceipt | Error;
 
@@ -32,32 +32,10 @@ beforeEach(async () => {
   state = join(place, 'state.db');
   store = mustOpen(state, { nowMs: Date.now });
   must(store.insertTask(taskNumber(1, { deadlineMs: Date.now() + 3_600_000, subject: 'alice' }), tokenNumber(1), []));
-  asked.length = 0;
   receipt = ENFORCED;
-  admin = new AdminServer([], {
-    scrape: () => ({ contentType: '', body: '' }),
-    trial: () => ({}),
-    receipt: (of) => {
-      asked.push(of);
-      return receipt instanceof Error ? Promise.reject(receipt) : Promise.resolve(receipt);
-    },
-  });
-  const port = await admin.listen({ host: '127.0.0.1', port: 0 });
-  config = join(place, 'remit.yaml');
+  admin = await startReceiptAdmin(place, () => receipt);
+  ({ config, asked } = admin);
   cpSync(resolve(import.meta.dirname, '../../../cedar-policies'), join(place, 'cedar-policies'), { recursive: true });
-  writeFileSync(
-    config,
-    `trustDomains: acme.test
-state: sqlite:state.db
-admin: { listen: '127.0.0.1:${port}' }
-issuer: { url: 'https://issuer.acme.test', listen: '127.0.0.1:0', signingKey: keys }
-svid: { certificate: a.pem, key: a.key, bundle: b.pem }
-authority:
-  listen: 127.0.0.1:9474
-  sidecars: { id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: 'https://payments.acme.test' }
-`,
-    { mode: 0o600 },
-  );
 });
 afterEach(async () => {
   await admin.close();

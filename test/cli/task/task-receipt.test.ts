@@ -1,7 +1,5 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { AdminServer } from '../../../src/serve/admin/server.ts';
 import { task } from '../../../src/cli/task/task.ts';
 import type { TimedReceipt } from '../../../src/core/fleet/receipt.ts';
 import type { Store } from '../../../src/core/state/store.ts';
@@ -10,12 +8,13 @@ import { must } from '../../builders/must.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
+import { type ReceiptAdmin, startReceiptAdmin } from '../receipt-admin.ts';
 
 const folder = testFolders();
 let store: Store;
 let config: string;
-let admin: AdminServer;
-const asked: string[] = [];
+let admin: ReceiptAdmin;
+let asked: readonly string[] = [];
 /** What the running authority answers; an error where it fails. */
 let receipt: TimedReceipt | Error;
 
@@ -30,30 +29,8 @@ beforeEach(async () => {
   store = mustOpen(join(place, 'state.db'), { nowMs: Date.now });
   must(store.insertTask(root, tokenNumber(1), []));
   must(store.insertTask(part, tokenNumber(2), []));
-  asked.length = 0;
-  admin = new AdminServer([], {
-    scrape: () => ({ contentType: '', body: '' }),
-    trial: () => ({}),
-    receipt: (of) => {
-      asked.push(of);
-      return receipt instanceof Error ? Promise.reject(receipt) : Promise.resolve(receipt);
-    },
-  });
-  const port = await admin.listen({ host: '127.0.0.1', port: 0 });
-  config = join(place, 'remit.yaml');
-  writeFileSync(
-    config,
-    `trustDomains: acme.test
-state: sqlite:state.db
-admin: { listen: '127.0.0.1:${port}' }
-issuer: { url: 'https://issuer.acme.test', listen: '127.0.0.1:0', signingKey: keys }
-svid: { certificate: a.pem, key: a.key, bundle: b.pem }
-authority:
-  listen: 127.0.0.1:9474
-  sidecars: { id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: 'https://payments.acme.test' }
-`,
-    { mode: 0o600 },
-  );
+  admin = await startReceiptAdmin(place, () => receipt);
+  ({ config, asked } = admin);
 });
 afterEach(async () => {
   await admin.close();
