@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ForwardTarget } from './forward-target.ts';
 import { type HeaderLines, valuesOf } from './passed-headers.ts';
 
@@ -24,7 +24,7 @@ export class TaskMark {
 
   /** @param secret of the task, which the mark does not tell */
   constructor(secret: string) {
-    const digest = createHash('sha256').update(`mark of ${secret}`).digest();
+    const digest = hash('sha256', `mark of ${secret}`, 'buffer');
     this.#mark = `rt${digest.subarray(0, MARK_BYTES).toString('base64url')}.`;
   }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Ports } from '../../core/runtime/ports.ts';
 
 /** Bytes of a secret: 256 bits. */
@@ -11,7 +11,7 @@ export const localSecret = ({ randomBytes }: Pick<Ports, 'randomBytes'>): string
   MARK + Buffer.from(randomBytes(SECRET_BYTES)).toString('base64url');
 
 /** The digest by which a secret is looked up, so that the time of a look-up tells nothing about the secret. */
-export const secretKey = (secret: string): string => createHash('sha256').update(secret).digest('base64url');
+export const secretKey = (secret: string): string => hash('sha256', secret, 'base64url');
 
 /** Whether a text has a secret of some local URL, of whatever task. */
 export const holdsSecret = (text: string): boolean => text.includes(MARK) && MARKED.test(text);

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { isObject } from '../../core/runtime/fields.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { strictJsonFrom } from '../../core/token/jose/strict-json.ts';
@@ -11,5 +11,5 @@ export function userOf(token: string): string {
   const json = strictJsonFrom(Buffer.from(token.split('.', 2)[1] ?? '', 'base64url'));
   const claims = isProblem(json) ? null : json.value;
   const named = isObject(claims) ? JSON.stringify([claims['iss'], claims['sub']]) : token;
-  return createHash('sha256').update(named).digest('base64url');
+  return hash('sha256', named, 'base64url');
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { isObject } from '../../core/runtime/fields.ts';
 import type { OAuthDeclaration } from './declaration.ts';
 
@@ -14,5 +14,5 @@ export function grantKey({ resource, details, subject = null }: OAuthDeclaration
     return { ...detail, constraints: others };
   });
   const text = JSON.stringify([resource, lasting, subject?.token ?? null]);
-  return createHash('sha256').update(text).digest('base64url');
+  return hash('sha256', text, 'base64url');
 }
