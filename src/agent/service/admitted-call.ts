@@ -6,7 +6,8 @@ import { issuerProblem } from '../task/issuer-problem.ts';
 import { holdsSecret, segmentOf } from './local-secret.ts';
 import type { EndedTask } from './task-ends.ts';
 import type { TaskService } from './task-service.ts';
-import type { TaskUnit, UnitWay } from './task-unit.ts';
+import type { TaskUnit } from './task-unit.ts';
+import type { UnitWay } from './unit-way.ts';
 import type { UpstreamDoor } from './upstream-door.ts';
 
 /** Names the task of a plain HTTP client that cannot have the secret in its URL; never passed on. */
@@ -43,11 +44,11 @@ export const admittedCalls =
 
 const admitted = (
   unit: TaskUnit,
-  { forwarded }: UnitWay,
+  way: UnitWay,
   { rest, inPath }: { readonly rest: string; readonly inPath: string | null },
 ): AdmittedRequest => ({
   rest,
-  forwarded,
+  forwarded: unit.forwardedBy(way),
   prefix: inPath === null ? '' : `/${inPath}`,
   onCall: (answer) => unit.called(answer),
 });

@@ -70,26 +70,11 @@ export class SvidRounds {
 
   /** The turn of one token. @param first the thumbprint that it is bound to */
   turn(first: string): RebindTurn {
-    const place = this.chance();
-    let boundTo = first;
-    let isHasty = false;
-    return {
-      thumbprint: () => {
-        const now = this.#current();
-        return now === null || isHasty || this.#isOver(place) ? now : boundTo;
-      },
-      get boundTo() {
-        return boundTo;
-      },
-      rebound: (thumbprint) => {
-        boundTo = thumbprint;
-        isHasty = false;
-      },
-      hasten: () => (isHasty = this.#current() !== boundTo),
-    };
+    return new Turn(this, { boundTo: first, place: this.chance() });
   }
 
-  #current(): string | null {
+  /** The thumbprint of the current certificate; `null` if there is none now. */
+  current(): string | null {
     const now = this.#svid.thumbprint();
     if (now !== null && now !== this.#thumbprint) {
       this.#thumbprint = now;
@@ -98,7 +83,40 @@ export class SvidRounds {
     return now;
   }
 
-  #isOver(place: number): boolean {
+  /** Whether the turn has come. @param place from 0, the first after a rotation, to 1, the last */
+  isOver(place: number): boolean {
     return this.#ports.monotonicMs() >= this.#rotatedAtMs + place * Math.min(LONGEST_MS, EACH_MS * this.#live());
+  }
+}
+
+/** A class, since each task has a turn: as an object of functions it takes 0.8 KB. */
+class Turn implements RebindTurn {
+  readonly #rounds: SvidRounds;
+  readonly #place: number;
+  #boundTo: string;
+  #isHasty = false;
+
+  constructor(rounds: SvidRounds, { boundTo, place }: { readonly boundTo: string; readonly place: number }) {
+    this.#rounds = rounds;
+    this.#boundTo = boundTo;
+    this.#place = place;
+  }
+
+  get boundTo(): string {
+    return this.#boundTo;
+  }
+
+  thumbprint(): string | null {
+    const now = this.#rounds.current();
+    return now === null || this.#isHasty || this.#rounds.isOver(this.#place) ? now : this.#boundTo;
+  }
+
+  rebound(thumbprint: string): void {
+    this.#boundTo = thumbprint;
+    this.#isHasty = false;
+  }
+
+  hasten(): void {
+    this.#isHasty = this.#rounds.current() !== this.#boundTo;
   }
 }

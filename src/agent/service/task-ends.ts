@@ -47,7 +47,7 @@ export class TaskEnds {
   begin(unit: TaskUnit, by: 'complete' | 'cancel'): EndedTask {
     const { promise, resolve } = Promise.withResolvers<EndedTask>();
     const ended = { taskId: unit.id, by, state: 'ending', settled: promise };
-    const ids = unit.tasks.map(({ credential }) => credential.taskId);
+    const ids = unit.tasks.map(({ id }) => id);
     const asked = by === 'complete' ? 'completed' : 'cancelled';
     const withdrawn = unit.withdraw(asked);
     const unanswered = (): void => resolve(ended);

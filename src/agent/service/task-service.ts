@@ -13,12 +13,14 @@ import { grantKey } from '../task/grant-key.ts';
 import { KeptTools } from '../task/kept-tools.ts';
 import type { ProofKey } from '../task/proof-key.ts';
 import { type ApiAnswer, isApiAnswer, noRoom, refusedByIssuer, badRequest } from './api-answer.ts';
+import { IdleUnits } from './idle-units.ts';
 import type { TaskJournal } from './journal.ts';
 import { type ServiceIssuer, serviceIssuer, type Waiting } from './service-issuer.ts';
 import { secretKey } from './local-secret.ts';
 import { SvidRounds } from './svid-rounds.ts';
 import type { TaskRequest } from './task-request.ts';
-import { type DeclaredTask, TaskUnit, type UnitParts, type UnitWay } from './task-unit.ts';
+import { type DeclaredTask, TaskUnit, type UnitParts } from './task-unit.ts';
+import type { UnitWay } from './unit-way.ts';
 import { type EndedTask, TaskEnds } from './task-ends.ts';
 import { requestedIntent, type Templates } from './templates.ts';
 import type { UpstreamDoor } from './upstream-door.ts';
@@ -50,7 +52,7 @@ export interface ServiceParts {
 
 /** New tasks that may wait for the issuer; a further task is answered 503. */
 const MAX_WAITING = 1_024;
-/** Between two looks for tasks that are idle or over. */
+/** Between two looks for tasks that are idle or over, or whose tokens are to be renewed. */
 const LOOK_MS = 500;
 const HEARTBEAT_MS = 10_000;
 /** With more tasks each is asked about more rarely, so that all together ask this often. */
@@ -83,6 +85,7 @@ export class TaskService {
   readonly #ended = new LRUCache<string, EndedSecret>(upTo(MAX_ENDED));
   readonly #endOf = new WeakMap<TaskUnit, EndedTask>();
   readonly #users = new Map<string, number>();
+  readonly #idle = new IdleUnits();
   readonly #ends: TaskEnds;
   readonly #shared: UnitParts;
   readonly #stopLooking: () => Promise<void>;
@@ -101,6 +104,7 @@ export class TaskService {
       client: this.#issuer,
       tools: new KeptTools(this.#issuer, ports),
       svid: new SvidRounds(svid, ports, () => this.#units.size),
+      idle: this.#idle,
       proofKey,
       ports,
       heartbeatMs: () => Math.max(HEARTBEAT_MS, HEARTBEAT_EACH_MS * this.#units.size),
@@ -108,7 +112,7 @@ export class TaskService {
     };
     this.#stopLooking = repeatedly(
       () => {
-        this.#endOverdue();
+        this.#look();
         return Promise.resolve();
       },
       { everyMs: LOOK_MS, after, onFault: () => undefined },
@@ -296,11 +300,12 @@ export class TaskService {
     else this.#users.delete(user);
   }
 
-  #endOverdue(): void {
+  #look(): void {
     const nowMs = this.#parts.ports.monotonicMs();
     for (const unit of this.#units) {
-      if (unit.overBy(nowMs) === null) unit.rest(nowMs);
+      if (unit.overBy(nowMs) === null) unit.look(nowMs);
       else void this.end(unit, 'cancel');
     }
+    this.#idle.restOverdue(nowMs);
   }
 }

@@ -1,17 +1,13 @@
 import type { Ports } from '../../core/runtime/ports.ts';
-import { after } from '../../core/runtime/timers.ts';
 import type { Forwarded } from '../forward/forwarded.ts';
 import { LocalUrls } from '../forward/local/local-urls.ts';
-import { defaultUpstreamBounds, UpstreamConnections } from '../forward/upstream/upstream-connections.ts';
-import { TaskMark } from '../forward/task-mark.ts';
 import { RunGroup } from '../run/run-group.ts';
 import type { IssuerClient, TaskCredential } from '../task/issuer-client.ts';
 import { issuerProblem, type IssuerProblem } from '../task/issuer-problem.ts';
-import type { KeptTools } from '../task/kept-tools.ts';
-import type { ProofKey } from '../task/proof-key.ts';
 import { type KeptState, TokenKeeper } from '../task/token-keeper.ts';
-import { holdsSecret, localSecret } from './local-secret.ts';
-import type { SvidRounds } from './svid-rounds.ts';
+import type { IdleUnits } from './idle-units.ts';
+import { localSecret } from './local-secret.ts';
+import { type SharedByWays, UnitWay, type WayParts } from './unit-way.ts';
 import type { UpstreamDoor } from './upstream-door.ts';
 
 /** A declared task of a unit. */
@@ -22,12 +18,16 @@ export interface DeclaredTask {
   readonly credential: TaskCredential;
 }
 
+/** A task of a unit. */
+export interface UnitTask {
+  readonly id: string;
+  readonly resource: string;
+}
+
 /** What the units of one helper share. */
-export interface UnitParts {
+export interface UnitParts extends SharedByWays {
   readonly client: Pick<IssuerClient, 'further' | 'task' | 'end' | 'suspend' | 'resume'>;
-  readonly tools: Pick<KeptTools, 'of' | 'denialsOf'>;
-  readonly svid: SvidRounds;
-  readonly proofKey: ProofKey | null;
+  readonly idle: IdleUnits;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'randomBytes'>;
   /** How often the issuer is asked about each task of a unit of several, in milliseconds. */
   readonly heartbeatMs: () => number;
@@ -42,17 +42,10 @@ export interface UnitLife {
   readonly deadlineMs: number;
 }
 
-/** A local URL of a unit, for one upstream. */
-export interface UnitWay {
-  readonly door: UpstreamDoor;
-  readonly secret: string;
-  readonly forwarded: Forwarded;
-}
-
-/** A keeper of a lone task looks this many times less often, at random up to twice that, so that many are spread out. */
-const LOOKS_APART = 4;
-/** After this long without a call a unit keeps no connection. Longer than an unused connection over HTTP/1.1 is kept. */
-const REST_MS = 5_000;
+/** Pause between two looks after the tokens of a unit of several tasks. */
+const LOOK_MS = 1_000;
+/** Shortest such pause of a lone task; at random up to twice that, so that many tasks are spread out. */
+const LONE_LOOK_MS = 4_000;
 
 /**
  * One piece of work of a service: a task for each of its resources, each with its token, its connections and its local URL. They are one unit: what
@@ -61,7 +54,7 @@ const REST_MS = 5_000;
  * Lifecycle: from the constructor to `withdraw`.
  */
 export class TaskUnit {
-  readonly tasks: readonly DeclaredTask[];
+  readonly tasks: readonly UnitTask[];
   readonly ways: readonly UnitWay[];
   readonly life: UnitLife;
   /** Names the unit in the header of a plain HTTP client. A secret. */
@@ -73,12 +66,13 @@ export class TaskUnit {
   readonly #parts: UnitParts;
   readonly #keepers: readonly TokenKeeper[];
   readonly #group: RunGroup | null;
-  readonly #stops: (() => void)[] = [];
+  readonly #onEnded: (unit: TaskUnit) => void;
   readonly #withdrawn: (() => void)[] = [];
-  /** What its calls are answered once it is withdrawn. */
   #over: IssuerProblem | null = null;
   #openCalls = 0;
   #lastCallMs: number;
+  /** When its tokens are looked after next; `Infinity` while they are. */
+  #nextLookMs: number;
 
   /** @param onEnded called if somebody else ends a task */
   constructor(
@@ -96,7 +90,8 @@ export class TaskUnit {
     },
     parts: UnitParts,
   ) {
-    this.tasks = tasks;
+    // Without the first token, which is soon replaced.
+    this.tasks = tasks.map(({ credential, resource }) => ({ id: credential.taskId, resource }));
     this.life = life;
     this.user = user;
     this.#parts = parts;
@@ -104,32 +99,28 @@ export class TaskUnit {
     this.headerSecret = localSecret(parts.ports);
     this.endSecret = localSecret(parts.ports);
     const { client, tell } = parts;
-    const ids = tasks.map(({ credential }) => credential.taskId);
+    const ids = this.tasks.map(({ id }) => id);
     this.#group = ids.length > 1 ? new RunGroup(ids, { client, tell }) : null;
-    const onState = (taskId: string, state: KeptState): void => {
-      this.#group?.changed(taskId, state);
-      if (state === 'ended') onEnded(this);
-    };
-    const localUrls = new LocalUrls();
-    const kept = new Map(tasks.map((task) => [task.resource, this.#kept(task, onState)]));
-    this.#keepers = [...kept.values()].map(({ keeper }) => keeper);
-    this.ways = doors.flatMap((door) => {
-      const own = kept.get(door.target.resource);
-      return own === undefined ? [] : [this.#way(door, own, localUrls)];
-    });
+    this.#onEnded = onEnded;
+    this.#nextLookMs = this.#lastCallMs + this.#pauseMs();
+    const kept = tasks.map((task) => this.#kept(task));
+    this.#keepers = kept.map(({ keeper }) => keeper);
+    this.ways = this.#waysTo(doors, kept);
   }
 
   /** Its id for people: that of the task of its first resource. */
   get id(): string {
-    return this.tasks[0]?.credential.taskId ?? '';
+    return this.tasks[0]?.id ?? '';
   }
 
   /** A call begins; it ends with the `close` of its answer. */
   called(answer: { readonly once: (event: 'close', listener: () => void) => unknown }): void {
     this.#openCalls += 1;
+    this.#parts.idle.busy(this);
     answer.once('close', () => {
       this.#openCalls -= 1;
       this.#lastCallMs = this.#parts.ports.monotonicMs();
+      if (this.#openCalls === 0 && this.#over === null) this.#parts.idle.idle(this, this.#lastCallMs);
     });
   }
 
@@ -139,13 +130,31 @@ export class TaskUnit {
     return this.#openCalls === 0 && nowMs >= this.#lastCallMs + this.life.idleMs ? 'idle' : null;
   }
 
-  /**
-   * Closes its connections if it was not called for 5 s: many tasks wait for a model or a person, and a session of HTTP/2 has no
-   * idle time-out of its own.
-   */
-  rest(nowMs: number): void {
-    if (this.#openCalls > 0 || nowMs < this.#lastCallMs + REST_MS) return;
-    for (const { forwarded } of this.ways) forwarded.connections.rest();
+  /** What its calls are answered once it is withdrawn; `null` before. */
+  get over(): IssuerProblem | null {
+    return this.#over;
+  }
+
+  /** Renews its tokens if it is time. To be called at least each second. */
+  look(nowMs: number): void {
+    if (nowMs < this.#nextLookMs) return;
+    this.#nextLookMs = Infinity;
+    const looked = (): void => {
+      this.#nextLookMs = this.#parts.ports.monotonicMs() + this.#pauseMs();
+    };
+    void Promise.allSettled(this.#keepers.map((keeper) => keeper.look())).then(looked);
+  }
+
+  /** What a call by one of its ways is forwarded to. */
+  forwardedBy(way: UnitWay): Forwarded {
+    // The request may still be refused.
+    if (this.#openCalls === 0) this.#parts.idle.idle(this, this.#parts.ports.monotonicMs());
+    return way.forwarded;
+  }
+
+  /** Closes its connections. To be called only while no call is under way; the next call opens others. */
+  rest(): void {
+    for (const way of this.ways) way.rest();
   }
 
   /** Calls back once it is withdrawn. */
@@ -162,80 +171,58 @@ export class TaskUnit {
     this.#over = { ...issuerProblem('task_ended', `the task is ${taskState}`), taskState };
     for (const withdrawn of this.#withdrawn) withdrawn();
     for (const keeper of this.#keepers) keeper.close();
-    for (const { forwarded } of this.ways) forwarded.connections.close();
-    for (const stop of this.#stops) stop();
+    this.#parts.idle.busy(this);
+    this.rest();
     await this.#group?.close();
   }
 
-  #kept(task: DeclaredTask, onState: (taskId: string, state: KeptState) => void): Kept {
+  #kept({ credential, grant, resource }: DeclaredTask): Kept {
     const { client, heartbeatMs, ports, svid } = this.#parts;
-    const { credential } = task;
     const turn = svid.turn(credential.boundTo);
-    // Several tasks must notice soon what happens to one of them.
-    const isAlone = this.#group === null;
     const keeper = new TokenKeeper(
       { credential, generation: 1 },
       {
         client,
         svid: turn,
         nowMs: ports.nowMs,
-        after: (delayMs, run) => after(delayMs * (isAlone ? LOOKS_APART + LOOKS_APART * svid.chance() : 1), run),
-        onToken: ({ boundTo }) => {
-          turn.rebound(boundTo);
-          return Promise.resolve();
-        },
+        after: null,
+        onToken: async ({ boundTo }) => turn.rebound(boundTo),
         // A failure of the issuer would be logged once for each task.
-        tell: () => undefined,
-        onState,
-        heartbeatMs: isAlone ? () => Infinity : heartbeatMs,
+        tell: ignored,
+        onState: (id, state) => this.#entered(id, state),
+        heartbeatMs: this.#group === null ? never : heartbeatMs,
       },
     );
-    return { task, keeper, turn };
+    return { resource, taskId: credential.taskId, grant, keeper, turn };
   }
 
-  #way(door: UpstreamDoor, { keeper, task: { credential, grant }, turn }: Kept, localUrls: LocalUrls): UnitWay {
-    const { ports, proofKey, svid, tools } = this.#parts;
-    const { authorities, port, target } = door;
-    const secret = localSecret(ports);
-    localUrls.add({ port, secret, target });
-    const renewals = svid.renewals();
-    this.#stops.push(renewals.stop);
-    const connections = new UpstreamConnections(target, { svid: renewals, bounds: defaultUpstreamBounds, authorities });
-    const forwarded: Forwarded = {
-      target,
-      connections,
-      bounds: defaultUpstreamBounds,
-      localUrls: {
-        hidden: (value) => withoutSecrets(localUrls.hidden(value)),
-        hiddenTarget: (value) => withoutSecrets(localUrls.hiddenTarget(value)),
-      },
-      proofKey,
-      mark: new TaskMark(secret),
-      current: async () => {
-        // Without a connection of the certificate before, only the new certificate can be used.
-        if (!connections.holds(turn.boundTo)) turn.hasten();
-        return this.#unlessOver(keeper.current());
-      },
-      another: (refused) => this.#unlessOver(keeper.another(refused)),
-      listed: () => tools.of(credential.taskId, { resource: target.resource, grant }),
-      denials: () => tools.denialsOf(target.resource),
-      onOwnAuthorization: door.onOwnAuthorization,
-    };
-    return { door, secret, forwarded };
+  #waysTo(doors: readonly UpstreamDoor[], kept: readonly Kept[]): readonly UnitWay[] {
+    const localUrls = new LocalUrls();
+    const shared = this.#parts;
+    return doors.flatMap((door) => {
+      const own = kept.find(({ resource }) => resource === door.target.resource);
+      if (own === undefined) return [];
+      const { grant, keeper, taskId, turn } = own;
+      return [
+        new UnitWay(door, localSecret(shared.ports), { taskId, grant, keeper, turn, localUrls, shared, unit: this }),
+      ];
+    });
   }
 
-  /** INVARIANT: a call that is sent again, or that waited for its token, gets none after the end, although that token may still be good. */
-  async #unlessOver(given: Promise<TaskCredential | IssuerProblem>): Promise<TaskCredential | IssuerProblem> {
-    const credential = await given;
-    return this.#over ?? credential;
+  #entered(taskId: string, state: KeptState): void {
+    this.#group?.changed(taskId, state);
+    if (state === 'ended') this.#onEnded(this);
+  }
+
+  /** Several tasks must notice soon what happens to one of them. */
+  #pauseMs(): number {
+    return this.#group === null ? LONE_LOOK_MS * (1 + this.#parts.svid.chance()) : LOOK_MS;
   }
 }
 
-/** INVARIANT: no secret of any task goes upstream in a header or a path, also if a client confuses two tasks. */
-const withoutSecrets = (text: string | null): string | null => (text === null || holdsSecret(text) ? null : text);
+const ignored = (): void => undefined;
+const never = (): number => Infinity;
 
-interface Kept {
-  readonly task: DeclaredTask;
-  readonly keeper: TokenKeeper;
-  readonly turn: ReturnType<SvidRounds['turn']>;
+interface Kept extends Pick<WayParts, 'taskId' | 'grant' | 'keeper' | 'turn'> {
+  readonly resource: string;
 }

@@ -153,7 +153,7 @@ export class TasksApi {
 
   #created(unit: TaskUnit): Readonly<Record<string, unknown>> {
     const ways = unit.ways.map(({ door, secret }) => ({ name: door.target.name, door, secret }));
-    const tasks = unit.tasks.map(({ credential, resource }) => [resource, credential.taskId] as const);
+    const tasks = unit.tasks.map(({ id, resource }) => [resource, id] as const);
     return {
       task: unit.id,
       forward: Object.fromEntries(

@@ -13,7 +13,8 @@ export interface KeeperOptions {
   /** The SVID to which tokens are bound. */
   readonly svid: Pick<OwnSvid, 'thumbprint'>;
   readonly nowMs: () => number;
-  readonly after: After;
+  /** For its own timer. `null`: its owner calls `look` again and again. */
+  readonly after: After | null;
   /** Called with each new token before it is used; awaited. */
   readonly onToken: (credential: TaskCredential) => Promise<void>;
   /** Prints a line for the person at the terminal. Never a token. */
@@ -40,7 +41,7 @@ const REFUSED_MS = 5_000;
  * Keeps a token of one task fresh: requests a new token after two thirds of its lifetime, after each renewal of the SVID (which
  * re-binds it), and after a resume. The task's deadline never moves: near it tokens get shorter, and at the end there are none.
  *
- * Lifecycle: works from the constructor to `close`, or until the task ends.
+ * Lifecycle: works from the constructor to `close`, or until the task ends. It looks each second, or when its owner says.
  */
 export class TokenKeeper {
   readonly #options: KeeperOptions;
@@ -56,15 +57,20 @@ export class TokenKeeper {
   #refusedAtMs = -Infinity;
   #heartbeatAtMs: number;
   #renewing: Promise<void> | null = null;
-  readonly #stop: () => Promise<void>;
+  readonly #stop: (() => Promise<void>) | null;
 
   constructor(first: { readonly credential: TaskCredential; readonly generation: number }, options: KeeperOptions) {
     this.#options = options;
     this.#held = first.credential;
     this.#generation = first.generation;
     this.#heartbeatAtMs = options.nowMs() + this.#heartbeatMs();
-    const onFault = (fault: string): void => options.tell(`the token could not be renewed: ${fault}`);
-    this.#stop = repeatedly(() => this.#look(), { everyMs: LOOK_MS, after: options.after, onFault });
+    const { after } = options;
+    this.#stop = after === null ? null : this.#lookingEachSecond(after);
+  }
+
+  #lookingEachSecond(after: After): () => Promise<void> {
+    const onFault = (fault: string): void => this.#options.tell(`the token could not be renewed: ${fault}`);
+    return repeatedly(() => this.look(), { everyMs: LOOK_MS, after, onFault });
   }
 
   /** The current token, bound to the current SVID; waits while it is being replaced. */
@@ -91,10 +97,12 @@ export class TokenKeeper {
 
   close(): void {
     this.#isEnded = true;
-    void this.#stop();
+    void this.#stop?.();
   }
 
-  async #look(): Promise<void> {
+  /** Replaces the token if it is time, and asks about the task. Not to be called while an earlier call is under way. */
+  async look(): Promise<void> {
+    if (this.#isEnded) return;
     if (this.#isUnbound() || this.#isDue()) await this.#renew();
     if (!this.#isEnded && this.#options.nowMs() >= this.#heartbeatAtMs) await this.#heartbeat();
   }

@@ -15,10 +15,10 @@ export interface LocalUrl {
  * Lifecycle: filled with `add` before the listeners serve.
  */
 export class LocalUrls {
-  readonly #urls: LocalUrl[] = [];
+  #urls: readonly LocalUrl[] = [];
 
   add(url: LocalUrl): void {
-    this.#urls.push(url);
+    this.#urls = [...this.#urls, url];
   }
 
   /** A header value with each local URL replaced by that of its upstream; `null` if it holds a secret in another form. */

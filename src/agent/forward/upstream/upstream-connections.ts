@@ -117,11 +117,6 @@ export class UpstreamConnections {
     return this.#current?.thumbprint === boundTo;
   }
 
-  /** Closes all connections. To be called only while no request is under way; the next request opens a connection. */
-  rest(): void {
-    this.#drop();
-  }
-
   /** Closes all connections at once; none is opened any more. */
   close(): void {
     this.#isClosed = true;
