@@ -1,4 +1,5 @@
 /** `remit inventory`: list agents, users, servers, tools and grants, and when each was last used. */
+import { instantOf } from '../authority/records/record-instant.ts';
 import type { LogReader } from '../core/ledger/log/log-reader.ts';
 import { aligned, printable } from '../core/ledger/timeline-text.ts';
 import { compileForTool } from '../core/policy/loading/compile.ts';
@@ -7,7 +8,7 @@ import type { PolicySet } from '../core/policy/loading/load.ts';
 import { systemPorts } from '../core/runtime/ports.ts';
 import { Inventory } from '../tools/learn/inventory/inventory.ts';
 import type { InventoryRow } from '../tools/learn/inventory/inventory.ts';
-import { instantOf, ledgerSource, receivedSource, recordsIn } from '../tools/learn/record-window.ts';
+import { ledgerSource, receivedSource, recordsIn } from '../tools/learn/record-window.ts';
 import type { ReadCounts, RecordSource } from '../tools/learn/record-window.ts';
 import { withoutUnused } from '../tools/learn/inventory/unused-grants.ts';
 import { runSuites } from '../tools/policy/cases/run-suites.ts';

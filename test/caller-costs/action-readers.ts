@@ -36,7 +36,7 @@ import {
   shownText,
   staticSecretsIn,
 } from '../../src/core/action/secrets/static-secret.ts';
-import { hintAbove, hintOf, hintOfName, namesIn } from '../../src/core/action/secrets/secret-name.ts';
+import { hintAbove, hintOf, hintOfName, nestedNames } from '../../src/core/action/secrets/secret-name.ts';
 import { uriPasswordsIn } from '../../src/core/action/secrets/uri-password.ts';
 import { reasons } from '../../src/core/decision/reasons.ts';
 import { carriedByHttp } from '../../src/core/action/http/http-carriers.ts';
@@ -318,7 +318,7 @@ export const actionReaders: Readers = {
     segments: (text) => staticSecretsIn({ headers: new Map(), query: '', segments: text.split('/') }, search),
   },
   'core/action/secrets/static-secret.ts shownText': (text) => shownText(text, search.digestOf),
-  'core/action/secrets/secret-name.ts namesIn': (text) => namesIn(text),
+  'core/action/secrets/secret-name.ts nestedNames': (text) => nestedNames(text),
   'core/action/secrets/secret-name.ts hintOfName': (text) => hintOfName(text),
   'core/action/secrets/secret-name.ts hintOf': (text) => hintOf(text),
   'core/action/secrets/secret-name.ts hintAbove': (text) => hintAbove(text),

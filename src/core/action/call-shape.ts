@@ -4,7 +4,7 @@ import { isProblem } from '../runtime/problem.ts';
 import { PLACES } from './a2a/a2a-methods.ts';
 import type { HttpCall } from './http/call.ts';
 import { objectMembers } from './json-rpc.ts';
-import { hintAbove, hintOf, namesIn } from './secrets/secret-name.ts';
+import { hintAbove, hintOf, nestedNames } from './secrets/secret-name.ts';
 import type { SecretHint } from './secrets/secret-name.ts';
 import { isSecretArgument, shownText } from './secrets/static-secret.ts';
 
@@ -107,7 +107,7 @@ class Names {
    * @param above what the names above it say
    */
   shown(name: string, above: SecretHint): string | null {
-    const isBelowSecret = above !== 'none' && namesIn(name).some((word) => isSecretArgument(above, word));
+    const isBelowSecret = above !== 'none' && nestedNames(name).some((word) => isSecretArgument(above, word));
     const shown = isBelowSecret ? this.#digestOf(name) : shownName(name, PLAIN_NAME, this.#digestOf);
     const bytes = Buffer.byteLength(shown);
     if (this.#left === 0 || this.#bytesLeft < bytes) {

@@ -118,12 +118,6 @@ export function ledgerBounds(log: LogReader, { fromMs, toMs }: Span): Span | nul
   return instants.length === 0 ? null : { fromMs: Math.min(...instants), toMs: Math.max(...instants) + 1 };
 }
 
-/** The instant of the record in a leaf; `null` if it has none. */
-export function instantOf(leaf: Uint8Array): number | null {
-  const at = recordFrom(leaf)?.['at'];
-  return typeof at === 'number' ? at : null;
-}
-
 /** The smallest span that contains both; `null` if both are `null`. */
 export const bothSpans = (one: Span | null, other: Span | null): Span | null =>
   one === null || other === null

@@ -21,7 +21,7 @@ const AMBIGUOUS_NAMES: ReadonlySet<string> = new Set(['auth', 'key', 'token']);
 const NESTING = /[[\].:/]/;
 
 /** The names in a text, the outermost first. */
-export const namesIn = (text: string): readonly string[] => text.split(NESTING).filter((name) => name !== '');
+export const nestedNames = (text: string): readonly string[] => text.split(NESTING).filter((name) => name !== '');
 
 /** What a single name says. */
 export function hintOfName(name: string): SecretHint {
@@ -38,7 +38,7 @@ export function hintOfName(name: string): SecretHint {
  */
 export function hintOf(name: string, above: SecretHint = 'none'): SecretHint {
   let hint = above;
-  for (const word of hint === 'secret' ? [] : namesIn(name)) {
+  for (const word of hint === 'secret' ? [] : nestedNames(name)) {
     const own = hintOfName(word);
     if (own === 'secret') return own;
     if (own !== 'none') hint = own;
@@ -52,6 +52,6 @@ export function hintOf(name: string, above: SecretHint = 'none'): SecretHint {
  * @param above what the names above all of them say; default nothing
  */
 export const hintAbove = (name: string, above: SecretHint = 'none'): SecretHint =>
-  namesIn(name)
+  nestedNames(name)
     .slice(0, -1)
     .reduce<SecretHint>((outer, word) => hintOf(word, outer), above);

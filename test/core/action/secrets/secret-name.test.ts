@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { hintAbove, hintOf, hintOfName, namesIn } from '../../../../src/core/action/secrets/secret-name.ts';
+import { hintAbove, hintOf, hintOfName, nestedNames } from '../../../../src/core/action/secrets/secret-name.ts';
 import type { SecretHint } from '../../../../src/core/action/secrets/secret-name.ts';
 
 describe('hintOf', () => {
@@ -44,8 +44,8 @@ describe('hintOfName', () => {
   });
 });
 
-describe('namesIn', () => {
+describe('nestedNames', () => {
   it('splits what nests, the outermost first', () => {
-    expect(namesIn('user[login].password')).toEqual(['user', 'login', 'password']);
+    expect(nestedNames('user[login].password')).toEqual(['user', 'login', 'password']);
   });
 });
