@@ -27,6 +27,7 @@ import { beforeMigration } from './state/before-migration.ts';
 import type { Waits } from './waits.ts';
 import { followState } from './follow-state.ts';
 import { openState } from './open-state.ts';
+import { endedIn } from '../core/state/share-users.ts';
 import { Shares } from '../core/state/shares.ts';
 import { after } from '../core/runtime/timers.ts';
 import type { LaterParts } from './open-state.ts';
@@ -118,12 +119,14 @@ async function openStateAndLedger(
   const outdated = await beforeMigration(config, { rehearse: opening.rehearse, waits });
   if (outdated !== null) return outdated;
   let relay: (() => void) | null = null;
+  let onEnded: (() => void) | null = null;
   const announced = new AnnouncedKeys((problem) => faults.set('keys of the authority', problem));
   const opened = await openState(config, {
     ...opening,
     onRecords: () => relay?.(),
     onWrite: stateHealth.written,
     onKeys: (issuer, jwks) => announced.take(issuer, jwks),
+    onEnded: () => onEnded?.(),
     isRehearsal: opening.isRehearsal === true,
   });
   if (isStartProblem(opened)) return opened;
@@ -138,8 +141,15 @@ async function openStateAndLedger(
     onUsed: (used) => reports.used(used),
   });
   if (isStartProblem(ledger)) return ledger;
-  const shares = new Shares(state.settling, { ports: opening.ports, clocks: () => state.states.clocks(), after });
+  const { states, settling } = state;
+  const shares = new Shares(settling, {
+    ports: opening.ports,
+    clocks: () => states.clocks(),
+    after,
+    hasEnded: endedIn(states),
+  });
   closers.push(() => shares.close());
+  onEnded = () => shares.ended();
   if (state.sidecar !== null) state.sidecar.onOtherLife = () => shares.forget();
   // Records of this flush still reach the ledger. `close` writes the rest.
   closers.push(() => reports.flush());

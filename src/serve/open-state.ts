@@ -37,6 +37,8 @@ interface OpenStateServices {
   /** Called when the state has records for the ledger. */
   readonly onRecords: () => void;
   readonly onWrite: Parameters<typeof openStateFile>[1]['onWrite'];
+  /** Called once this process may know of the end of a task. */
+  readonly onEnded: () => void;
   /** Receives the keys of tokens from an authority when they change. */
   readonly onKeys: (issuer: string, jwks: unknown) => void;
   /** Whether no record is sent to an authority, since nothing may be left elsewhere. */
@@ -63,7 +65,7 @@ export async function openState(config: Config, services: OpenStateServices): Pr
 async function openAtAuthority(
   config: Config,
   addresses: Extract<Config['state'], { readonly kind: 'authority' }>['addresses'],
-  { ports, log, faults, metrics, guard, onKeys, isRehearsal, later, closers }: OpenStateServices,
+  { ports, log, faults, metrics, guard, onKeys, onEnded, isRehearsal, later, closers }: OpenStateServices,
 ): Promise<StartedState | StartProblem> {
   const problem = await socketFolderProblem('state', addresses, guard);
   if (problem !== null) return { problem };
@@ -90,6 +92,7 @@ async function openAtAuthority(
         unacknowledged: later.ledger.writer.queued + (shipped?.unacknowledged ?? 0),
       },
     onKeys,
+    onEnded,
     closers,
   });
   return { state, shipped };
@@ -116,7 +119,7 @@ const inDatabase = (
 
 const inFile = (
   { state, authority }: Config,
-  { ports, log, onFatal, onRecords, onWrite, closers }: OpenStateServices,
+  { ports, log, onFatal, onRecords, onWrite, onEnded, closers }: OpenStateServices,
 ): Promise<State | StartProblem> =>
   openStateFile(statePathOf(state), {
     ports,
@@ -125,5 +128,6 @@ const inFile = (
     onFatal,
     onRecords,
     onWrite,
+    onEnded,
     closers,
   });

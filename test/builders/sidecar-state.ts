@@ -12,6 +12,7 @@ export const openSidecar = (targets: readonly string[], change: Partial<SidecarS
     ports: systemPorts,
     after,
     onKeys: () => undefined,
+    onEnded: () => undefined,
     onProblem: () => undefined,
     onOpened: () => undefined,
     onSettled: () => undefined,

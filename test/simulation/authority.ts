@@ -20,7 +20,7 @@ import { recordsEnd } from './outbox-rows.ts';
 import { Party } from './party.ts';
 import { leaving, listing, markOf, marksIn, nextBeat } from './replica-list.ts';
 import { heldTask, losing, rootOf, returning, settling, stateIn } from './rows.ts';
-import type { TaskUse } from './rows.ts';
+import type { GivenPart, TaskUse } from './rows.ts';
 import { LEASE_MS, MARGIN_MS, PING_MS, POLL_MS } from './terms.ts';
 import type { World } from './world.ts';
 
@@ -201,8 +201,8 @@ export class Authority {
   }
 
   /** Takes back what is left of a share. */
-  giveBack(use: TaskUse, left: number): void {
-    if (!this.#isHalted) this.#database.commit(returning(use, left), () => undefined);
+  giveBack(use: TaskUse, part: GivenPart): void {
+    if (!this.#isHalted) this.#database.commit(returning(use, part, this.#world.mistake), () => undefined);
   }
 
   /** Tells an operator the state of a task; `null` where it cannot, as where the database is an older copy. */

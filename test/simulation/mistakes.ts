@@ -44,6 +44,7 @@ export const MISTAKES = {
   'share-given-twice': 'what a sidecar is lent of a budget is not counted as spent, so another one gets it too',
   'share-over-lease': 'a use is allowed from a share although the lease is over',
   'share-refilled': 'a sidecar that starts again has the shares that its earlier life was lent',
+  'share-returned-twice': 'what is given back of a share is taken back again when the sidecar asks again',
   'share-of-other-window': 'what was lent of a limit in one window is spent in a later one',
   'share-of-window-before':
     'a sidecar whose clock is ahead spends in the next window of a limit what was lent of the one before',
@@ -77,6 +78,7 @@ const WITH_SHARES: ReadonlySet<Mistake> = new Set([
   'share-given-twice',
   'share-over-lease',
   'share-refilled',
+  'share-returned-twice',
   'share-of-other-window',
   'share-of-window-before',
 ]);
@@ -97,7 +99,11 @@ export const isWithOrders = (mistake: Mistake | null): boolean => mistake !== nu
 export const isWithLedgers = (mistake: Mistake | null): boolean => mistake !== null && WITH_LEDGERS.has(mistake);
 
 /** Where the search for a seed that shows a mistake begins; 1 for those not listed. Few seeds show these: it begins shortly before one. */
-export const FIRST_SEEDS: Partial<Record<Mistake, number>> = { 'position-unmarked': 9_401, 'renewed-by-read': 301 };
+export const FIRST_SEEDS: Partial<Record<Mistake, number>> = {
+  'no-margin': 1_401,
+  'position-unmarked': 9_401,
+  'renewed-by-read': 301,
+};
 
 /** Whether a name is that of a mistake. */
 export const isMistake = (name: string): name is Mistake => Object.hasOwn(MISTAKES, name);

@@ -198,7 +198,8 @@ export class FleetPromise {
     this.#reached.set(sidecar, this.#schedule.nowMs);
   }
 
-  use(use: AllowedUse, leaseMs: number): void {
+  /** Whether it is counted among the calls of its task or window. */
+  use(use: AllowedUse, leaseMs: number): boolean {
     this.allowed += 1;
     const { taskId, root, jtiDigest, generation, kind, sidecar } = use;
     const by = (): string => `${sidecar} allows \`${kind}\` with token \`${jtiDigest}\``;
@@ -213,7 +214,14 @@ export class FleetPromise {
     this.#checkStop(serverOf(root), by);
     const silentMs = this.#schedule.nowMs - (this.#reached.get(sidecar) ?? -Infinity);
     if (silentMs > leaseMs) this.broken(`${by()} ${Math.round(silentMs)} ms after it last heard from an authority`);
-    this.#count(use, by);
+    return this.#count(use, by);
+  }
+
+  /** A call that was counted was not sent, and what it took is put back. It was decided at an instant. */
+  unsent(taskId: string, decidedMs: number): void {
+    const window = windowAt(EPOCH_MS + decidedMs);
+    if (this.maxCalls === Infinity) this.#inWindows.set(window, (this.#inWindows.get(window) ?? 0) - 1);
+    this.#calls.set(taskId, (this.#calls.get(taskId) ?? 0) - 1);
   }
 
   #checkStop(server: string, by: () => string): void {
@@ -230,8 +238,8 @@ export class FleetPromise {
     if (calls > WINDOW_CALLS) this.broken(`${by()}, which is call ${calls} of ${WINDOW_CALLS} in a window`);
   }
 
-  #count({ kind, taskId, root, jtiDigest, decidedMs }: AllowedUse, by: () => string): void {
-    if (this.#isLossy || decidedMs <= this.#lossyUntilMs) return;
+  #count({ kind, taskId, root, jtiDigest, decidedMs }: AllowedUse, by: () => string): boolean {
+    if (this.#isLossy || decidedMs <= this.#lossyUntilMs) return false;
     if (kind === 'call' && this.maxCalls === Infinity) this.#countInWindow(decidedMs, by);
     if (kind === 'call') {
       const calls = (this.#calls.get(taskId) ?? 0) + 1;
@@ -245,5 +253,6 @@ export class FleetPromise {
     if (kind === 'read' && !this.#read.has(root)) this.#read.set(root, this.#schedule.nowMs);
     if (kind === 'send' && (this.#read.get(root) ?? Infinity) < decidedMs)
       this.broken(`${by()}, which the history of \`${root}\` forbids`);
+    return true;
   }
 }

@@ -310,18 +310,30 @@ export const settling = (use: TaskUse, mistake: Mistake | null): Transaction<Set
 
 const lentIn = (rows: Rows, id: string): number => (rows.get(`lent:${id}`) as number | undefined) ?? 0;
 
-/** Gives back what is left of a loan, once. */
-export const returning = (use: TaskUse, left: number): Transaction<boolean> => ({
+/** How much of a loan is given back, and how much of it was before. */
+export interface GivenPart {
+  readonly left: number;
+  readonly before: number;
+}
+
+/** Gives back what is left of a loan: a part, once, after the parts before it. */
+export const returning = (
+  use: TaskUse,
+  { left, before }: GivenPart,
+  mistake: Mistake | null,
+): Transaction<boolean> => ({
   locks: lockedBy(use),
   run: (rows, nowMs) => {
     const lent = lentIn(rows, use.decisionId);
     const counters = countersOf(use, nowMs);
     // Nothing is given back to a later window.
     if (rows.get(`lent by:${use.decisionId}`) !== counters) return nothing(false);
-    if (lent === 0 || rows.has(`returned:${use.decisionId}`)) return nothing(false);
+    const returned = (rows.get(`returned:${use.decisionId}`) as number | undefined) ?? 0;
+    if (lent === 0 || (returned !== before && mistake !== 'share-returned-twice')) return nothing(false);
+    if (before + left > lent) return nothing(false);
     const spends = withLent(use.spends, [lent]).filter((spend) => spend.kind !== 'limit');
     const after = givenBack((counter) => spentOf(rows, `${counters}:${counter}`), spends, [left]);
     const spent = [...after].map(([counter, value]): Write => [`spent:${counters}:${counter}`, value]);
-    return { result: true, writes: [[`returned:${use.decisionId}`, true], ...spent], changes: [] };
+    return { result: true, writes: [[`returned:${use.decisionId}`, before + left], ...spent], changes: [] };
   },
 });

@@ -1,8 +1,10 @@
 import { Share } from '../../src/core/state/share.ts';
+import { ShareUsers } from '../../src/core/state/share-users.ts';
+import type { HasEnded } from '../../src/core/state/share-users.ts';
 import type { TaskSpend } from '../../src/core/state/spend.ts';
 import { SidecarClock } from '../../src/sidecar/state/sidecar-clock.ts';
 import type { Party } from './party.ts';
-import type { TaskUse } from './rows.ts';
+import type { GivenPart, TaskUse } from './rows.ts';
 import { ISSUER } from './rows.ts';
 import type { Settled } from './authority.ts';
 import { WINDOW_CALLS, windowAt } from './terms.ts';
@@ -12,18 +14,22 @@ import type { World } from './world.ts';
 const ASK_MS = 5;
 /** A share that was not used for so long is given back. */
 const IDLE_MS = 150;
+/** For so long after a share was given back, what was not sent is given back too. */
+const RETIRED_MS = 1_000;
 /** How often a loan whose result is unknown is asked for again. */
 const TRIES = 3;
 
 /** What the shares of a sidecar are asked of and given back to. */
 interface Lender {
   readonly settle: (use: TaskUse, then: (settled: Settled) => void) => void;
-  readonly giveBack: (use: TaskUse, left: number) => void;
+  readonly giveBack: (use: TaskUse, part: GivenPart) => void;
+  readonly hasEnded: HasEnded;
 }
 
-interface Held {
+export interface Held {
   readonly name: string;
   share: Share;
+  users: ShareUsers;
   /** Its task; of a limit the task of the last use. */
   taskId: string;
   jtiDigest: string;
@@ -38,6 +44,8 @@ export class SidecarShares {
   readonly #lender: Lender;
   readonly #clock: SidecarClock;
   readonly #held = new Map<string, Held>();
+  /** Those whose share was given back a moment ago. */
+  readonly #retired = new Map<string, Held>();
   #loans = 0;
 
   constructor(
@@ -52,12 +60,13 @@ export class SidecarShares {
     if (world.hasShares) party.every(IDLE_MS, () => this.#sweep());
   }
 
-  /** Whether a call of a task is within a share, which it then takes from. */
-  spend(taskId: string, jtiDigest: string): boolean {
+  /** The share that a call of a task is within, and that it then takes from; `null` if it is within none. */
+  spend(taskId: string, jtiDigest: string): Held | null {
     const nowMs = this.#party.monotonicMs();
     const name = this.#nameOf(taskId);
-    if (name === null) return false;
+    if (name === null) return null;
     const held = this.#of(name, { taskId, jtiDigest });
+    held.users.used({ issuer: ISSUER, id: taskId }, jtiDigest);
     held.usedMs = nowMs;
     held.share.used(1, nowMs);
     const isCovered = held.share.left > 0;
@@ -66,7 +75,23 @@ export class SidecarShares {
       held.share.isAsked = true;
       this.#party.after(ASK_MS, () => this.#borrow(held));
     }
-    return isCovered;
+    return isCovered ? held : null;
+  }
+
+  /** Puts back what a call took from a share, since it was not sent. Whether it did. */
+  putBack(held: Held): boolean {
+    const { name } = held;
+    const isHeld = this.#held.get(name) === held;
+    if ((!isHeld && this.#retired.get(name) !== held) || this.#nameOf(held.taskId) !== name) return false;
+    held.share.putBack(1);
+    if (!isHeld) this.#return(held);
+    return true;
+  }
+
+  /** A task may have ended. */
+  ended(): void {
+    for (const held of this.#held.values())
+      if (held.share.left > 0 && held.users.haveEnded(this.#lender.hasEnded)) this.#retire(held);
   }
 
   /** The clock of an authority, a moment ago. */
@@ -77,6 +102,7 @@ export class SidecarShares {
   /** The database is another one, or an earlier state of it. */
   forget(): void {
     this.#held.clear();
+    this.#retired.clear();
   }
 
   /** What is held for a task, or for a limit in the window in which both clocks are; `null` if they are not in one. */
@@ -95,7 +121,13 @@ export class SidecarShares {
       known.jtiDigest = jtiDigest;
       return known;
     }
-    const held: Held = { name, share: new Share(), taskId, jtiDigest, usedMs: 0 };
+    const retired = this.#retired.get(name);
+    if (retired !== undefined) {
+      this.#retired.delete(name);
+      this.#held.set(name, Object.assign(retired, { taskId, jtiDigest, users: new ShareUsers() }));
+      return retired;
+    }
+    const held: Held = { name, share: new Share(), users: new ShareUsers(), taskId, jtiDigest, usedMs: 0 };
     const lentLast = this.#world.lentLast.get(`${this.#party.place} ${name}`);
     if (this.#world.mistake === 'share-refilled' && lentLast !== undefined)
       held.share.lent({ id: 'earlier', amount: lentLast, atMs: 0 }, lentLast);
@@ -140,15 +172,20 @@ export class SidecarShares {
   #sweep(): void {
     const nowMs = this.#party.monotonicMs();
     for (const held of this.#held.values()) {
-      if (nowMs - held.usedMs < IDLE_MS) continue;
-      this.#held.delete(held.name);
-      this.#return(held);
+      if (nowMs - held.usedMs >= IDLE_MS) this.#retire(held);
     }
+    for (const { name, usedMs } of this.#retired.values()) if (nowMs - usedMs >= RETIRED_MS) this.#retired.delete(name);
+  }
+
+  #retire(held: Held): void {
+    this.#held.delete(held.name);
+    this.#retired.set(held.name, held);
+    this.#return(held);
   }
 
   #return(held: Held): void {
-    for (const { loan, left } of held.share.returned(this.#party.monotonicMs()))
-      this.#lender.giveBack(this.#loan(held, loan.id, 0), left);
+    for (const { loan, left, before } of held.share.returned(this.#party.monotonicMs()))
+      this.#lender.giveBack(this.#loan(held, loan.id, 0), { left, before });
   }
 }
 

@@ -1,10 +1,10 @@
 import type { Moment } from '../../src/core/fleet/lease.ts';
 import type { Down, OpenReply, TokenKey, Up } from '../../src/core/fleet/messages.ts';
 import { SidecarFeed } from '../../src/sidecar/state/sidecar-feed.ts';
-import type { TaskUse } from './rows.ts';
+import type { GivenPart, TaskUse } from './rows.ts';
 import type { TaskSpend } from '../../src/core/state/spend.ts';
 import type { UseState } from '../../src/core/state/store-reader.ts';
-import { stateAt, tokenProblem } from '../../src/core/task/task.ts';
+import { isOpen, stateAt, tokenProblem } from '../../src/core/task/task.ts';
 import type { Authority, Settled } from './authority.ts';
 import { Call } from './call.ts';
 import type { Stream, Writer } from './network.ts';
@@ -34,6 +34,10 @@ interface Attempt extends HeldByAgent {
 /** A call gives up after this long, and a settle is sent to a second authority meanwhile. */
 const DEADLINE_MS = 250;
 const HEDGED_MS = 40;
+/** How many calls prove not to be sent, and until when; and how often what is given back is asked for again. */
+const UNSENT = 0.1;
+const UNSENT_WITHIN_MS = 600;
+const ASKED_AGAIN = 0.2;
 /** A stream that renews nothing for this long is closed. */
 const SILENCE_MS = 3 * PING_MS;
 
@@ -68,7 +72,8 @@ export class Sidecar {
       party: this.party,
       lender: {
         settle: (use, then) => this.#settle(use, then),
-        giveBack: (use, left) => this.#giveBack(use, left),
+        giveBack: (use, part) => this.#giveBack(use, part),
+        hasEnded: (key, jtiDigest) => this.#hasEnded({ taskId: key.id, jtiDigest }),
       },
     });
     this.#connect();
@@ -120,16 +125,10 @@ export class Sidecar {
   #decide(attempt: Attempt, state: Known, then: (isAllowed: boolean) => void): void {
     const isOfShares = this.#world.hasShares && attempt.kind === 'call';
     const isLeaseIgnored = isOfShares && state === 'stale' && this.#world.mistake === 'share-over-lease';
-    if (isLeaseIgnored && this.#shares.spend(attempt.taskId, attempt.jtiDigest)) {
-      this.#allowed(attempt, this.#world.schedule.nowMs);
-      return then(true);
-    }
+    if (isLeaseIgnored && this.#spend(attempt)) return then(true);
     if (!this.#permits(attempt, state)) return then(false);
     // Within a share nothing is asked.
-    if (isOfShares && this.#shares.spend(attempt.taskId, attempt.jtiDigest)) {
-      this.#allowed(attempt, this.#world.schedule.nowMs);
-      return then(true);
-    }
+    if (isOfShares && this.#spend(attempt)) return then(true);
     if (attempt.kind === 'plain') {
       this.#allowed(attempt, this.#world.schedule.nowMs);
       return then(true);
@@ -153,6 +152,25 @@ export class Sidecar {
     );
   }
 
+  /** Whether a call is within a share, and allowed. Of some it proves later that they were not sent. */
+  #spend(attempt: Attempt): boolean {
+    const held = this.#shares.spend(attempt.taskId, attempt.jtiDigest);
+    if (held === null) return false;
+    const { promise, random, schedule } = this.#world;
+    const decidedMs = schedule.nowMs;
+    const isCounted = this.#allowed(attempt, decidedMs);
+    if (isCounted && random.chance(UNSENT))
+      this.party.after(random.between(0, UNSENT_WITHIN_MS), () => {
+        if (this.#shares.putBack(held)) promise.unsent(attempt.taskId, decidedMs);
+      });
+    return true;
+  }
+
+  #hasEnded(token: Pick<HeldByAgent, 'taskId' | 'jtiDigest'>): boolean {
+    const held = this.#of({ ...token, generation: 1 });
+    return held !== undefined && typeof held !== 'string' && !isOpen(held.task.state);
+  }
+
   #isStopped(server: string): boolean {
     const wallMs = this.party.wallMs();
     return this.#feed.orders.stopOf('server', server, { wallMs, floorMs: wallMs }) !== null;
@@ -169,9 +187,10 @@ export class Sidecar {
     );
   }
 
-  #allowed({ kind, taskId, jtiDigest, generation }: Attempt, decidedMs: number): void {
+  /** Whether it counts towards what is promised of calls. */
+  #allowed({ kind, taskId, jtiDigest, generation }: Attempt, decidedMs: number): boolean {
     const use = { sidecar: this.#name, taskId, root: rootOf(taskId), jtiDigest, generation, kind, decidedMs };
-    this.#world.promise.use(use, LEASE_MS * 1.1);
+    return this.#world.promise.use(use, LEASE_MS * 1.1);
   }
 
   #open(tokens: readonly TokenKey[], then: () => void): void {
@@ -215,11 +234,14 @@ export class Sidecar {
     });
   }
 
-  /** A share that does not arrive stays spent. */
-  #giveBack(use: TaskUse, left: number): void {
+  /** A share that does not arrive stays spent. It is asked again now and then, since no answer may have come. */
+  #giveBack(use: TaskUse, part: GivenPart): void {
     const authority = this.#authority;
     if (authority === null) return;
-    this.#world.network.send(this.party.place, authority.party, () => authority.giveBack(use, left));
+    const ask = (): void =>
+      this.#world.network.send(this.party.place, authority.party, () => authority.giveBack(use, part));
+    ask();
+    if (this.#world.random.chance(ASKED_AGAIN)) this.party.after(HEDGED_MS, ask);
   }
 
   #call<T>({
@@ -288,6 +310,7 @@ export class Sidecar {
   #heard(down: Down): void {
     this.#world.promise.heard(this.#name);
     const ups = this.#feed.heard(down);
+    if (down.of === 'changes') this.#shares.ended();
     if (ups === 'resync') return this.#disconnected();
     for (const up of ups) this.#writer?.send(up);
     if (down.of === 'welcome') this.#welcomed(down.welcome.position.epoch);

@@ -226,8 +226,8 @@ const isRecordOnly = ({ key, jti_digest, spends, entry, record }: UseMessage): b
   key === null && jti_digest === '' && spends.length === 0 && entry === null && record.length > 0;
 
 /** The use of a message; what is wrong with it. */
-function usedFrom(message: UseMessage): (SettledUse & Pick<UnsentUse, 'left'>) | string {
-  const { agent = '', decision_id, key, jti_digest, spends, entry, ahead = [], left = [] } = message;
+function usedFrom(message: UseMessage): (SettledUse & Pick<UnsentUse, 'left' | 'before'>) | string {
+  const { agent = '', decision_id, key, jti_digest, spends, entry, ahead = [], left = [], before = 0 } = message;
   if (!UUID.test(decision_id)) return NO_UUID;
   const taken = spends.map(spendFrom);
   const wrong = taken.find((spend) => spend === null);
@@ -243,6 +243,7 @@ function usedFrom(message: UseMessage): (SettledUse & Pick<UnsentUse, 'left'>) |
     ...(agent === '' ? {} : { agent }),
     ...(ahead.length === 0 ? {} : { ahead: [...ahead] }),
     ...(left.length === 0 ? {} : { left: [...left] }),
+    ...(before === 0 ? {} : { before }),
   };
   if (key === null && jti_digest === '') {
     const isOfLimits = entry === null && spends.length > 0 && spends.every(({ kind }) => kind === 'limit');

@@ -168,6 +168,7 @@ const messages: Readonly<Record<MessageName, Fields>> = {
     agent: text(2_048, 'limits'),
     ahead: list(SPENDS, { kind: 'number' }, 'budgets'),
     left: list(SPENDS, { kind: 'number' }, 'budgets'),
+    before: number('budgets'),
   },
   Spend: {
     kind: text(16, 'budgets'),

@@ -260,6 +260,7 @@ export interface UseMessage {
   readonly agent?: string;
   readonly ahead?: readonly number[];
   readonly left?: readonly number[];
+  readonly before?: number;
 }
 
 export interface SettleRequest {

@@ -54,6 +54,7 @@ export interface Settling {
   /**
    * Gives back the spends of a settled use whose call was not sent, once and within ten minutes; its history entry stays. Returns whether
    * it did: only if the same use was settled for the same sidecar, so that no sidecar gives back what another took, or more than it took itself.
+   * What was lent may be given back in parts, one after the other.
    */
   giveBack(use: UnsentUse): Promise<boolean | StoreFailure>;
 }

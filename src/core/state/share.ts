@@ -5,6 +5,19 @@ export interface Loan {
   readonly atMs: number;
 }
 
+/** What is given back of a loan. */
+export interface LoanPart {
+  readonly loan: Loan;
+  readonly left: number;
+  /** What was given back of it before. */
+  readonly before: number;
+}
+
+/** A loan with what was given back of it. */
+interface HeldLoan extends Loan {
+  given: number;
+}
+
 /** A share is asked for once a counter is used so often within a span of time. Rarer uses are settled one by one. */
 const FREQUENT = 4;
 const SPAN_MS = 4_000;
@@ -12,6 +25,8 @@ const SPAN_MS = 4_000;
 const PAUSE_MS = 1_000;
 /** An authority forgets after ten minutes what it has lent under which id. */
 const KNOWN_MS = 9 * 60_000;
+/** Most loans that are kept although all of them is spent: from these is given back what a use took whose call was not sent. */
+const MAX_SPENT_LOANS = 8;
 
 /**
  * The share of one counter: what this process was lent and has not spent. It counts as spent at the authority, so spending it is never
@@ -19,8 +34,8 @@ const KNOWN_MS = 9 * 60_000;
  */
 export class Share {
   #left = 0;
-  /** Oldest first. Together at least as much as is left, unless the oldest can no longer be given back. */
-  #loans: Loan[] = [];
+  /** Oldest first. What was not given back of them is at least as much as is left, unless the oldest can no longer be given back. */
+  #loans: HeldLoan[] = [];
   #spanMs = -Infinity;
   #used = { uses: 0, amount: 0 };
   #usedBefore = { uses: 0, amount: 0 };
@@ -80,8 +95,9 @@ export class Share {
     if (loan.amount < wanted) this.#most = loan.amount;
     if (loan.amount === 0) return;
     this.#left += loan.amount;
-    this.#loans.push(loan);
-    while (this.#lentInAll() - (this.#loans[0]?.amount ?? 0) >= this.#left) this.#loans.shift();
+    this.#loans.push({ ...loan, given: 0 });
+    while (this.#loans.length > MAX_SPENT_LOANS && this.#unreturned(this.#loans.slice(1)) >= this.#left)
+      this.#loans.shift();
   }
 
   /** Nothing was lent, or the result is unknown: asks for nothing for a second. */
@@ -90,20 +106,33 @@ export class Share {
     this.#pausedUntilMs = nowMs + PAUSE_MS;
   }
 
-  /** Empties the share. Returns how much of which loan is to be given back. */
-  returned(nowMs: number): readonly { readonly loan: Loan; readonly left: number }[] {
-    const back: { readonly loan: Loan; readonly left: number }[] = [];
-    for (const loan of this.#loans.toReversed()) {
-      const left = Math.min(this.#left, loan.amount);
-      this.#left -= left;
-      if (left > 0 && nowMs - loan.atMs < KNOWN_MS) back.push({ loan, left });
-    }
+  /** Whether anything was lent that may still be given back. */
+  get hasLoans(): boolean {
+    return this.#loans.length > 0;
+  }
+
+  /** Empties the share. Returns how much of which loan is to be given back: each part of a loan once the part before is given back. */
+  returned(nowMs: number): readonly LoanPart[] {
+    const back: LoanPart[] = [];
+    let open = this.#left;
     this.#left = 0;
-    this.#loans = [];
+    this.#loans = this.#loans.filter(({ atMs }) => nowMs - atMs < KNOWN_MS);
+    for (const loan of this.#loans.toReversed()) {
+      const left = Math.min(open, loan.amount - loan.given);
+      if (left === 0) continue;
+      back.push({ loan, left, before: loan.given });
+      loan.given += left;
+      open -= left;
+    }
     return back;
   }
 
-  #lentInAll(): number {
-    return this.#loans.reduce((sum, { amount }) => sum + amount, 0);
+  /** Nothing more is given back of a loan: it is not known what was. */
+  abandon(id: string): void {
+    this.#loans = this.#loans.filter((loan) => loan.id !== id);
+  }
+
+  #unreturned(loans: readonly HeldLoan[]): number {
+    return loans.reduce((sum, { amount, given }) => sum + amount - given, 0);
   }
 }

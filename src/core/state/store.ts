@@ -49,6 +49,8 @@ export interface UnsentUse {
   readonly spends: readonly Spend[];
   /** How much of each is given back, at most its amount; absent, all of it. */
   readonly left?: readonly number[];
+  /** Of a loan, whose only spend is given back in parts: how much the parts before gave back. Absent or 0 with the first part. */
+  readonly before?: number;
   /**
    * Of a use that was settled from shares of this process (`Settling.settleNow`): from which, until when they are of this window, and of each
    * spend on a limit, in their order, what it left of its share.
@@ -165,7 +167,7 @@ export interface Store extends StoreReader {
     spends: readonly TaskSpend[],
     entry?: HistoryEntry,
   ): null | SpendProblem | StoreFailure;
-  /** `Settling.giveBack`: within 10 minutes of the settlement. */
+  /** `Settling.giveBack`: within 10 minutes of the settlement. `refused` if a number is not whole or out of range. */
   giveBack(use: UnsentUse): boolean | StoreFailure;
   /**
    * Like `spend`, but idempotent by decision id for 10 minutes: a decision that is settled already takes and lends nothing more,

@@ -26,6 +26,7 @@ export interface SidecarServices {
   readonly ledger: () => { readonly problem: string | null; readonly unacknowledged: number } | null;
   /** Receives the keys of tokens when they change. */
   readonly onKeys: (issuer: string, jwks: unknown) => void;
+  readonly onEnded: () => void;
   readonly closers: { push(closer: () => unknown): void };
 }
 
@@ -33,7 +34,7 @@ export interface SidecarServices {
 export function openSidecar(
   { targets, placeOf }: AuthorityPlaces,
   { proofMemory, answerMs }: Pick<ExtAuthzConfig, 'proofMemory'> & Pick<AuthorityConfig, 'answerMs'>,
-  { ports, faults, metrics, policies, ledger, onKeys, closers }: SidecarServices,
+  { ports, faults, metrics, policies, ledger, onKeys, onEnded, closers }: SidecarServices,
 ): State {
   const inForce = (): PolicySet | null => {
     const set = policies();
@@ -53,6 +54,7 @@ export function openSidecar(
     after,
     answerMs,
     onKeys,
+    onEnded,
     onProblem: (problem) => faults.set('state of tasks', problem),
     onOpened: (result, count) => metrics.sidecarOpens.of({ result }).inc(count),
     onSettled: (result, count) => metrics.sidecarSettles.of({ result }).inc(count),

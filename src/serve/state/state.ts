@@ -87,6 +87,7 @@ export interface StateServices {
   readonly onFatal: (detail: string) => void;
   readonly onRecords: NonNullable<AuthorityThreadOptions['onRecords']>;
   readonly onWrite: NonNullable<AuthorityThreadOptions['onWrite']>;
+  readonly onEnded: NonNullable<AuthorityThreadOptions['onEnded']>;
   /** Receives the closers of what was opened. Call them last to first, even if the rest could not be opened. */
   readonly closers: { push(closer: () => unknown): void };
 }
@@ -110,12 +111,12 @@ export function lockStateFile(path: string): FileLock | StartProblem {
 /** Opens the state file at a path. INVARIANT: the caller holds it (`lockStateFile`) until this is closed. */
 export async function openStateFile(
   path: string,
-  { ports, log, hasSidecars, onFatal, onRecords, onWrite, closers }: StateServices,
+  { ports, log, hasSidecars, onFatal, onRecords, onWrite, onEnded, closers }: StateServices,
 ): Promise<State | StartProblem> {
   const outdated = broughtUpToDate(path, log);
   if (outdated !== null) return outdated;
   const failing = ({ detail }: { readonly detail: string }): void => onFatal(detail);
-  const thread = await AuthorityThread.open(path, { ...ports, onFatal: failing, onRecords, onWrite });
+  const thread = await AuthorityThread.open(path, { ...ports, onFatal: failing, onRecords, onWrite, onEnded });
   if (isStoreFailure(thread)) return { problem: thread.detail };
   closers.push(() => thread.close());
   const { states, settling, authority, feed, reader } = thread;

@@ -61,7 +61,7 @@ export class RemoteSettling implements Settling {
   }
 
   giveBack(use: UnsentUse): Promise<boolean | StoreFailure> {
-    const message = { ...messageOf(use), left: use.left ?? [] };
+    const message = { ...messageOf(use), left: use.left ?? [], before: use.before ?? 0 };
     const unfit = beyondBounds(message);
     return unfit === null ? this.#unsent.giveBack(message) : Promise.resolve(unfit);
   }

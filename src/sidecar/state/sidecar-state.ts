@@ -48,6 +48,8 @@ export interface SidecarStateOptions {
   readonly after: After;
   /** Receives the keys of tokens when they change: the issuer, and its JSON Web Key Set. */
   readonly onKeys: (issuer: string, jwks: unknown) => void;
+  /** Called once a change shows that a task has ended. */
+  readonly onEnded: () => void;
   readonly onProblem: FollowerOptions['onProblem'];
   /** Longest wait for an answer of an authority. Default 400 ms. */
   readonly answerMs?: number;
@@ -257,6 +259,8 @@ export class SidecarState {
       case 'policy':
         return this.bundle.announced(down.policy.digest);
       case 'changes':
+        if (down.changes.cards.some(({ task }) => task.ended_at_ms !== 0)) this.#options.onEnded();
+        return undefined;
       case 'orders':
       case 'resync':
       case 'drain':

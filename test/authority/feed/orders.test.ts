@@ -32,6 +32,7 @@ async function sidecar(targets: readonly string[]): Promise<SidecarState> {
     ports: systemPorts,
     after,
     onKeys: () => undefined,
+    onEnded: () => undefined,
     onProblem: () => undefined,
     onOpened: () => undefined,
     onSettled: () => undefined,

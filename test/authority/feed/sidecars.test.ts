@@ -10,10 +10,11 @@ import { testFolders } from '../../builders/test-folders.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { until } from '../../until.ts';
 import { setTimeout as delay } from 'node:timers/promises';
+import { endedIn } from '../../../src/core/state/share-users.ts';
 import { Shares } from '../../../src/core/state/shares.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
-import { mustFind } from '../../builders/must.ts';
+import { must, mustFind } from '../../builders/must.ts';
 import { digestOf, heldSvid, keyOf, serving, svidOf, trustDomain } from './serving.ts';
 import type { Serving } from './serving.ts';
 import { openSidecar } from '../../builders/sidecar-state.ts';
@@ -137,6 +138,36 @@ describe('an authority on SQLite', () => {
       { what: '600 allowed uses' },
     );
     expect(await settled()).toMatchObject({ problem: 'exhausted' });
+  });
+
+  it('takes back what a sidecar holds of a task as soon as that hears of its end', async () => {
+    const { targets, state, declared } = await authority();
+    const held: Shares[] = [];
+    const onEnded = (): void => held.forEach((each) => each.ended());
+    const { state: one } = await readySidecar(targets, { answerMs: 60_000, onEnded });
+    const task = await declared(1);
+    await one.states.open(keyOf(1), digestOf(1));
+    const { settling, states } = one;
+    const shares = new Shares(settling, {
+      ports: systemPorts,
+      clocks: () => states.clocks(),
+      // Nothing is given back because it lies idle.
+      after: (delayMs, run) => (delayMs < 2_000 ? after(delayMs, run) : () => undefined),
+      hasEnded: endedIn(states),
+    });
+    held.push(shares);
+    // What is spent of a share stays lent.
+    const lent = () => must(state.reader.loansOf(task)).reduce((sum, { amount }) => sum + amount, 0);
+    let spent = 0;
+    for (let n = 0; lent() === spent; n += 1) {
+      const use = useOf(1, n, 600);
+      if (shares.settleNow(use) !== null) spent += 1;
+      else expect(await shares.settle(use)).toBeNull();
+      await delay(5);
+    }
+    await state.authority.applyTaskEvent(task, byOperator('complete'), 'operator');
+    await until(() => lent() === spent, { what: 'nothing is held' });
+    await shares.close();
   });
 
   it('settles the uses of all sidecars from one budget, each once, and gives the state with a problem', async () => {

@@ -90,6 +90,7 @@ describe('boundedMethodOf', () => {
       record: Buffer.from('{}'),
       agent: 'spiffe://acme.test/a',
       ahead: [2 ** 53 - 1],
+      before: 0,
       left: [7],
     };
     const request = { instance: 'one', uses: Array.from({ length: 256 }, () => use) };

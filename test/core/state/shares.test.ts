@@ -4,15 +4,17 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isSettlement } from '../../../src/core/state/settling.ts';
 import type { SettledUse, Settling } from '../../../src/core/state/settling.ts';
+import { endedIn } from '../../../src/core/state/share-users.ts';
 import { Shares } from '../../../src/core/state/shares.ts';
 import type { LimitSpend } from '../../../src/core/limit/limit-spend.ts';
 import type { Spend } from '../../../src/core/state/spend.ts';
 import type { UnsentUse } from '../../../src/core/state/store.ts';
 import type { After } from '../../../src/core/runtime/timers.ts';
+import { must, mustFind } from '../../builders/must.ts';
 import { directAuthority } from '../../builders/direct-authority.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { mustOpen } from '../../builders/state-file.ts';
-import { taskNumber, tokenNumber } from '../../builders/task.ts';
+import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { thoroughly } from '../../thoroughly.ts';
 import { spentIn } from './state-file.ts';
 
@@ -67,19 +69,30 @@ function opened(): {
   readonly process: () => Shares;
   readonly settling: Settling;
   readonly spent: () => number;
+  /** What is used of the limits over all tasks. */
+  readonly limited: () => number;
+  readonly declare: (n: number) => void;
+  /** Ends a task, as another process does that tells nobody. */
+  readonly end: (n: number) => void;
   readonly close: () => void;
 } {
   const clock = new Clock();
   const file = join(folder(), 'state.db');
   const store = mustOpen(file, { nowMs: () => clock.nowMs });
-  store.insertTask(taskNumber(1, { deadlineMs: 10_000_000 }), tokenNumber(1), []);
-  const { settling } = directAuthority(store);
+  const declare = (n: number) =>
+    void must(store.insertTask(taskNumber(n, { deadlineMs: 10_000_000 }), tokenNumber(n), []));
+  declare(1);
+  const { settling, states } = directAuthority(store);
+  const hasEnded = endedIn(states);
   const ports = { monotonicMs: () => clock.nowMs, randomBytes };
   return {
     clock,
     settling,
-    process: () => new Shares(settling, { ports, clocks: () => clock.read(), after: clock.after }),
+    process: () => new Shares(settling, { ports, clocks: () => clock.read(), after: clock.after, hasEnded }),
     spent: () => spentIn(file, taskNumber(1).id),
+    limited: () => must(store.limitUses({})).reduce((sum, { used }) => sum + used, 0),
+    declare,
+    end: (n) => void must(store.applyTaskEvent(taskNumber(n), byOperator('complete'), 'operator')),
     close: () => store.close(),
   };
 }
@@ -91,7 +104,11 @@ const useOf = (...spends: readonly Spend[]): SettledUse => ({
   spends,
 });
 
-const ofTask = (n: number): SettledUse => ({ ...useOf(calls(1_000)), key: taskNumber(n) });
+const ofTask = (n: number, ...spends: readonly Spend[]): SettledUse => ({
+  ...useOf(...(spends.length === 0 ? [calls(1_000)] : spends)),
+  key: taskNumber(n),
+  jtiDigest: `digest-${n}`,
+});
 
 /** How a use was settled: from a share, by the state, or not at all. */
 async function made(shares: Shares, use: SettledUse): Promise<'share' | 'state' | 'refused'> {
@@ -121,6 +138,7 @@ const limit = (max: number, more: Partial<LimitSpend> = {}): LimitSpend => ({
   effect: 'deny',
   ...more,
 });
+const budgetAndLimit = (): SettledUse => useOf(calls(1_000), limit(500));
 const limited = (spend: LimitSpend): SettledUse => ({ ...useOf(spend), key: null, jtiDigest: '' });
 
 describe('Shares', () => {
@@ -268,6 +286,64 @@ describe('Shares', () => {
     close();
   });
 
+  it('gives back at once what is held for a task, once its end is known', async () => {
+    const { clock, process, spent, end, close } = opened();
+    const shares = process();
+    await madeOften(shares, clock, { times: 60, use: () => useOf(calls(1_000)) });
+    expect(spent()).toBeGreaterThan(60);
+    end(1);
+    shares.ended();
+    await clock.pass(20);
+    expect(spent()).toBe(60);
+    await shares.close();
+    close();
+  });
+
+  it('gives back what is held for a task that another process ended, before it lies idle', async () => {
+    const { clock, process, spent, end, close } = opened();
+    const shares = process();
+    await madeOften(shares, clock, { times: 60, use: () => useOf(calls(1_000)) });
+    end(1);
+    await clock.pass(2_000);
+    expect(spent()).toBe(60);
+    await shares.close();
+    close();
+  });
+
+  it.each<[string, (shares: Shares, clock: Clock) => Promise<void>]>([
+    ['drained', (shares) => shares.close()],
+    ['given back what lies idle', (_shares, clock) => clock.pass(13_000)],
+  ])('gives back each use whose call was not sent also after it has %s', async (_what, returned) => {
+    const { clock, process, spent, limited: usedOfLimit, close } = opened();
+    const shares = process();
+    await madeOften(shares, clock, { times: 60, use: budgetAndLimit });
+    const unsent = Array.from({ length: 3 }, () => mustFind(shares.settleNow(budgetAndLimit())));
+    await returned(shares, clock);
+    expect([spent(), usedOfLimit()]).toEqual([63, 63]);
+    expect(await Promise.all(unsent.map((use) => shares.giveBack(use)))).toEqual([true, true, true]);
+    expect([spent(), usedOfLimit()]).toEqual([60, 60]);
+    await shares.close();
+    close();
+  });
+
+  it('gives back no part of a loan of which it does not know how much is given back', async () => {
+    const clock = new Clock();
+    const given: unknown[] = [];
+    const lending: Settling = {
+      settle: async ({ ahead }) => (ahead === undefined ? null : { lent: ahead }),
+      giveBack: async ({ left, before }) => given.push([left, before]) > 1,
+    };
+    const ports = { monotonicMs: () => clock.nowMs, randomBytes };
+    const shares = new Shares(lending, { ports, clocks: () => clock.read(), after: clock.after });
+    for (let n = 0; n < 5; n += 1) await made(shares, useOf(calls(1_000)));
+    await clock.pass(20);
+    const unsent = mustFind(shares.settleNow(useOf(calls(1_000))));
+    await shares.close();
+    expect(given).toEqual([[[4], 0]]);
+    await shares.giveBack(unsent);
+    expect(given.length).toBe(1);
+  });
+
   it('asks for no more than can be counted, however large the amounts are that are refused', async () => {
     const clock = new Clock();
     const wanted: number[] = [];
@@ -332,6 +408,31 @@ describe('Shares', () => {
       expect(count(all, 'share') + count(all, 'state')).toBe(500);
       expect(count(all, 'share')).toBeGreaterThan(300);
       await Promise.all([one.close(), two.close()]);
+      close();
+    });
+
+    it('are given back at once when all tasks have ended whose uses take from them, and kept for a call without a task', async () => {
+      const { clock, process, limited: usedOfLimit, declare, end, close } = opened();
+      const shares = process();
+      for (const n of [2, 3]) declare(n);
+      const ended = async (n: number) => {
+        end(n);
+        shares.ended();
+        await clock.pass(20);
+        return usedOfLimit();
+      };
+      await madeOften(shares, clock, { times: 30, use: () => ofTask(1, limit(500)) });
+      await madeOften(shares, clock, { times: 30, use: () => ofTask(2, limit(500)) });
+      expect(await ended(1)).toBeGreaterThan(60);
+      expect(await ended(2)).toBe(60);
+      // The next task is lent a share at once.
+      expect(await made(shares, ofTask(3, limit(500)))).toBe('state');
+      await clock.pass(20);
+      expect(await made(shares, ofTask(3, limit(500)))).toBe('share');
+      expect(await made(shares, limited(limit(500)))).toBe('share');
+      expect(await ended(3)).toBeGreaterThan(63);
+      await shares.close();
+      expect(usedOfLimit()).toBe(63);
       close();
     });
 

@@ -212,8 +212,8 @@ async function settle(lane: WriteLane, use: SettledUse, given: SettledUse['spend
 }
 
 async function giveBack(lane: WriteLane, use: UnsentUse): Promise<boolean | StoreFailure> {
-  const { decisionId, key, spends, left, by = '' } = use;
-  const problem = spendsProblem(spends, left);
+  const { decisionId, key, spends, left = [], before = 0, by = '' } = use;
+  const problem = spendsProblem(spends, [...left, before]);
   if (problem !== null) return storeFailure('refused', problem);
   const ids = [key?.issuer ?? '', key?.id ?? '', decisionId, by];
   if (![...ids, ...namesOf(spends)].every(isStorable)) return notStorable();

@@ -29,6 +29,8 @@ export interface AuthorityThreadOptions extends ClockSources, Omit<AuthorityThre
   readonly onFatal: (failure: StoreFailure) => void;
   /** Called after each commit that added records to the outbox. It must not throw. */
   readonly onRecords?: () => void;
+  /** Called after a write of this process that may have ended tasks. It must not throw. */
+  readonly onEnded?: () => void;
   /** Called after each transaction with `null` once it is on disk, or with the failure of the disk or of a lock. It must not throw. */
   readonly onWrite?: (failure: StoreFailure | null) => void;
   /** Most calls that wait for the thread, and their bytes. Default 4,096 and 16 MiB. */
@@ -41,6 +43,7 @@ const LIMITS = { maxYoungGenerationSizeMb: 6 };
 
 /** A call without its answer yet. */
 interface PendingCall {
+  readonly name: WriteName;
   readonly bytes: number;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
@@ -225,7 +228,7 @@ export class AuthorityThread implements StateAccess {
     this.#calls.push({ name, input, clocks: this.reader.clocks() });
     return new Promise((resolve, reject) => {
       // The thread answers with the return value of the method of that name.
-      this.#waiting.push({ bytes, resolve: resolve as PendingCall['resolve'], reject });
+      this.#waiting.push({ name, bytes, resolve: resolve as PendingCall['resolve'], reject });
     });
   }
 
@@ -265,7 +268,10 @@ export class AuthorityThread implements StateAccess {
     if (waiting === undefined) return;
     this.#waitingBytes -= waiting.bytes;
     if ('error' in answer) waiting.reject(new Error(`a write of the state file failed: ${answer.error}`));
-    else waiting.resolve(answer.value);
+    else {
+      waiting.resolve(answer.value);
+      if (ENDING.has(waiting.name) && answer.value !== 0) this.#options.onEnded?.();
+    }
   }
 
   #end(detail: string): void {
@@ -282,6 +288,8 @@ export class AuthorityThread implements StateAccess {
   }
 }
 
+/** The writes that may end tasks. `endExpired` answers with 0 if it ended none. */
+const ENDING: ReadonlySet<WriteName> = new Set(['applyTaskEvent', 'setContext', 'endExpired']);
 const MAX_WAITING = 4_096;
 const MAX_WAITING_BYTES = 16 * 1_024 * 1_024;
 /** Bytes of a call without its input. */

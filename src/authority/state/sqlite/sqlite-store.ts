@@ -185,8 +185,8 @@ export class SqliteStore extends SqliteReader implements Store {
   }
 
   giveBack(use: UnsentUse): boolean | StoreFailure {
-    const { decisionId, key, spends, left, by = '' } = use;
-    const problem = spendsProblem(spends, left);
+    const { decisionId, key, spends, left = [], before = 0, by = '' } = use;
+    const problem = spendsProblem(spends, [...left, before]);
     if (problem !== null) return storeFailure('refused', problem);
     return this.connection.write([decisionId, key?.issuer ?? '', key?.id ?? '', by, ...namesOf(spends)], () =>
       giveBackUse(this.#rows, use),

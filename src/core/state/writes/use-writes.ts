@@ -99,19 +99,42 @@ function lentOfAll(
   return spends.map(({ kind }) => (kind === 'limit' ? limits.shift() : task.shift()) ?? 0);
 }
 
-/** The keys under which `giveBackUse` finds the spends of a use, and whether they were given back. */
-export function namesOfUnsent(use: UnsentUse, nowMs: number): readonly [taken: string, undone: string, ...string[]] {
-  const { decisionId, key } = use;
+/** The keys under which `giveBackUse` finds the spends of a use, and whether they, or a part of them, were given back. */
+export function namesOfUnsent(
+  use: UnsentUse,
+  nowMs: number,
+): readonly [taken: string, undone: string, before: string, ...string[]] {
+  const { decisionId, key, before = 0 } = use;
   // Without a task no budget of a task was used.
   const taken = key === null ? `${decisionId} took nothing` : takenName({ ...use, key });
-  return [taken, `${decisionId} given back`, ...limitNames(use, nowMs)];
+  const undone = before === 0 ? `${decisionId} given back` : `${decisionId} given back after ${before}`;
+  return [taken, undone, partName(use, before), ...limitNames(use, nowMs)];
+}
+
+/** The key under which it is remembered that parts of a loan were given back, and how much they are together. */
+const partName = ({ decisionId }: UnsentUse, given: number): string => `${decisionId} given back in parts: ${given}`;
+
+/**
+ * How much of a loan is given back with this part, and how much of it is not; `null` if it is no part of a loan, or more than all of
+ * it. INVARIANT: each part follows on the sum of those before, and gives back something, so that all together are at most the loan.
+ */
+function partOf({
+  spends: [spend, ...others],
+  left: [left = 0] = [],
+  before = 0,
+}: UnsentUse): { readonly given: number; readonly rest: number } | null {
+  if (spend === undefined || others.length > 0 || left === 0) return null;
+  const rest = (spend.kind === 'limit' ? spend.amount : chargedBy(spend)) - before - left;
+  return rest < 0 ? null : { given: before + left, rest };
 }
 
 /** `Store.giveBack`. INVARIANT: once, and only what was settled under that id, so that nothing is given back that was not taken. */
 export function giveBackUse(rows: StateRows, use: UnsentUse): boolean {
-  const { key } = use;
-  const [taken, undone] = namesOfUnsent(use, rows.nowMs());
+  const { key, before = 0 } = use;
+  const [taken, undone, partsBefore] = namesOfUnsent(use, rows.nowMs());
   if (rows.isSettled(undone)) return false;
+  const part = partOf(use);
+  if (before > 0 && (part === null || !rows.isSettled(partsBefore))) return false;
   const { ofTask, ofLimits } = numbersOf(use.spends, use.left);
   const isTaken = key !== null && rows.isSettled(taken);
   if (isTaken) {
@@ -125,6 +148,7 @@ export function giveBackUse(rows: StateRows, use: UnsentUse): boolean {
   const isGiven = giveBackLimits(rows, use, ofLimits);
   if (!isTaken && !isGiven) return false;
   rows.setSettled(undone);
+  if (part !== null && part.rest > 0) rows.setSettled(partName(use, part.given));
   return true;
 }
 

@@ -58,6 +58,22 @@ const bytesWritten = (): ReadonlyMap<number, number> =>
   );
 
 describe('AuthorityThread', () => {
+  it('tells of each write that may have ended tasks, and of no other', async () => {
+    let nowMs = 1_000;
+    let ended = 0;
+    const { thread } = await opened({ ...agreeing(() => nowMs), onEnded: () => (ended += 1) });
+    const { authority } = thread;
+    await authority.insertTask(taskNumber(1), tokenNumber(1), []);
+    await authority.insertTask(taskNumber(2, { deadlineMs: 5_000 }), tokenNumber(2), []);
+    await thread.settling.settle(use(1));
+    expect([await authority.endExpired(), ended]).toEqual([0, 0]);
+    await authority.applyTaskEvent(key, byOperator('complete'), 'operator');
+    expect(ended).toBe(1);
+    nowMs = 6_000;
+    expect([await authority.endExpired(), ended]).toEqual([1, 2]);
+    await thread.close();
+  });
+
   it('writes nothing in this thread: its connection is read-only, and another thread makes every commit', async () => {
     const { thread } = await opened();
     await thread.authority.insertTask(taskNumber(1), tokenNumber(1), []);

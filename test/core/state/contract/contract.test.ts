@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
+import { uuidV7 } from '../../../../src/core/decision/uuid.ts';
+import type { LimitSpend } from '../../../../src/core/limit/limit-spend.ts';
 import type { TaskSpend } from '../../../../src/core/state/spend.ts';
 import type { UseState } from '../../../../src/core/state/store-reader.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
@@ -215,6 +218,52 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox, settl
     // Of what one process lent itself, part is spent.
     expect(await settling.giveBack({ ...use('d-2', calls(100, 4)), left: [2] })).toBe(true);
     expect(await spent(file, key.id)).toBe(2);
+    await state.close();
+  });
+
+  it('takes back what it lent in parts, each once and after those before it, and together no more than it lent', async () => {
+    const { state, file } = await opened();
+    const { settling } = state;
+    const by = 'spiffe://acme.test/one';
+    const ofLimit: LimitSpend = {
+      kind: 'limit',
+      limit: 'a-day',
+      measure: 'calls',
+      who: '[]',
+      windowMs: 86_400_000,
+      amount: 0,
+      max: 100,
+      effect: 'deny',
+    };
+    const id = uuidV7(nowMs, randomBytes(16));
+    const withoutTask = { decisionId: id, key: null, jtiDigest: '', by };
+    expect(await settling.settle({ ...use('d-1', calls(100, 0)), ahead: [50], by })).toEqual({ lent: [12] });
+    expect(await settling.settle({ ...withoutTask, spends: [ofLimit], ahead: [50] })).toEqual({ lent: [12] });
+    const backOf = {
+      budget: (left: number, before: number) =>
+        settling.giveBack({ ...use('d-1', calls(100, 12)), left: [left], before, by }),
+      limit: (left: number, before: number) =>
+        settling.giveBack({ ...withoutTask, spends: [{ ...ofLimit, amount: 12 }], left: [left], before }),
+    };
+    for (const back of Object.values(backOf)) {
+      // Before the first part there is no other.
+      expect(await back(1, 4)).toBe(false);
+      expect(await back(4, 0)).toBe(true);
+      expect([await back(4, 0), await back(1, 3), await back(1, 5), await back(0, 4), await back(9, 4)]).toEqual(
+        Array.from({ length: 5 }, () => false),
+      );
+      expect(await back(3, 4)).toBe(true);
+      expect([await back(3, 4), await back(1, 4), await back(6, 7)]).toEqual([false, false, false]);
+      expect(await Promise.all([back(5, 7), back(5, 7)])).toEqual([true, false]);
+      expect([await back(1, 12), await back(12, 0)]).toEqual([false, false]);
+      expect(await back(1, -1)).toMatchObject({ code: 'refused' });
+    }
+    expect([await spent(file, key.id), await state.loansOf(key)]).toEqual([0, []]);
+    expect(must(await state.authority.limitUses({})).map(({ used }) => used)).toEqual([0]);
+    // What is given back whole has no parts, nor has what is no loan.
+    expect(await settling.settle({ ...use('d-2', calls(9, 3)), by })).toBeNull();
+    expect(await settling.giveBack({ ...use('d-2', calls(9, 3)), by })).toBe(true);
+    expect(await settling.giveBack({ ...use('d-2', calls(9, 3)), left: [1], before: 2, by })).toBe(false);
     await state.close();
   });
 
