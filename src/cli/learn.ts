@@ -10,7 +10,8 @@ import { readDescriptions } from '../tools/learn/descriptions/read-descriptions.
 import type { ReadDescriptions } from '../tools/learn/descriptions/read-descriptions.ts';
 import { boundsOf, bothSpans, ledgerBounds, ledgerSource, receivedSource } from '../tools/learn/record-window.ts';
 import type { RecordSource, Span } from '../tools/learn/record-window.ts';
-import { writeLearntFolder } from '../tools/learn/write-folder.ts';
+import { patchOf } from '../tools/learn/folder-patch.ts';
+import { learntFolder, writeLearntFolder } from '../tools/learn/write-folder.ts';
 import { copiedFiles, KnownSet } from '../tools/learn/beside/known-set.ts';
 import { suiteTexts } from '../tools/policy/cases/suite-source.ts';
 import { policySetAt } from './policy/policy-operand.ts';
@@ -28,9 +29,11 @@ const MAX_PATTERNS = 64;
 
 const help = `remit learn: write catalog, policies, intents and tests from recorded calls, for review
 
-usage: remit learn --out DIR [--since TIME] [--until TIME] [--agents PATTERN]... [OPTION ...]
+usage: remit learn --out DIR | --patch [--since TIME] [--until TIME] [--agents PATTERN]... [OPTION ...]
 
   --out DIR           where to write; it is made if it is missing. No file is overwritten
+  --patch             print a patch that makes these files instead, as \`git apply\` takes it in an empty folder: for records that
+                      are elsewhere, such as in the pod of an authority
   --since TIME        start, inclusive: 2026-01-02T03:04:05Z, 2026-01-02, or 14d for fourteen days ago (s, m, h, d);
                       default ${DEFAULT_SINCE}
   --until TIME        end, exclusive; default now
@@ -59,6 +62,7 @@ not verified; gaps and records that cannot be parsed are counted and said.
 
   remit learn --out learnt
   remit learn --since 14d --agents 'spiffe://acme.test/ns/legacy/*' --out learnt --received /var/lib/remit/received
+  kubectl -n remit exec remit-authority-0 -- remit learn --patch | git apply
 
 exit codes: 0 written, 1 nothing to learn from, 2 bad use, a file that exists, or a ledger that cannot be read`;
 
@@ -73,6 +77,7 @@ const OPTIONS = {
   ...ledgerOptions,
   ...receivedOptions,
   out: { type: 'string' },
+  patch: { type: 'boolean', default: false },
   since: { type: 'string', default: DEFAULT_SINCE },
   until: { type: 'string' },
   agents: { type: 'string', multiple: true },
@@ -93,8 +98,21 @@ export async function runLearn(args: readonly string[], io: Io): Promise<number>
 async function learnt(args: readonly string[], io: Io): Promise<CommandRefusal | null> {
   const options = optionsFrom(withInstants(args, ['--since', '--until']), OPTIONS, 0);
   if (typeof options === 'string') return taskRefusal(options);
-  const { out, since, until, agents = [], openapi = [], tools = [], proto = [], policies, json } = options.values;
-  if (out === undefined) return taskRefusal('--out is required: the folder to write');
+  const {
+    out,
+    patch,
+    since,
+    until,
+    agents = [],
+    openapi = [],
+    tools = [],
+    proto = [],
+    policies,
+    json,
+  } = options.values;
+  if ((out === undefined) !== patch)
+    return taskRefusal('one of --out, the folder to write, and --patch, for standard output, is required');
+  if (patch && json) return taskRefusal('--patch and --json both write to standard output: leave one of them away');
   if (agents.length > MAX_PATTERNS) return taskRefusal(`--agents can be given at most ${MAX_PATTERNS} times`);
   const asked = spanFrom({ since, until });
   if (isCommandRefusal(asked)) return asked;
@@ -154,7 +172,8 @@ const progressOf =
   };
 
 interface Written {
-  readonly out: string;
+  /** The folder to write; `undefined` for a patch on standard output. */
+  readonly out: string | undefined;
   readonly isJson: boolean;
   readonly io: Io;
   readonly read: ReadDescriptions;
@@ -175,18 +194,23 @@ async function write(
     ['report.json', `${JSON.stringify(report, null, 2)}\n`],
   ]);
   const copied = beside === null ? undefined : copiedFiles(beside, new Set(files.keys()));
-  const problem = await writeLearntFolder(out, files, copied);
-  if (problem !== null) return taskRefusal(problem.problem);
+  const all = learntFolder(files, copied);
+  if (isProblem(all)) return taskRefusal(all.problem);
+  const written = out === undefined ? patchOf(all) : await writeLearntFolder(out, all);
+  if (isProblem(written)) return taskRefusal(written.problem);
   io.progress?.('');
   if (isJson) {
     io.out(JSON.stringify({ ...report, files: [...files.keys()] }));
     return null;
   }
+  // A patch has standard output for itself.
+  const say = written === null ? io.out : io.err;
+  if (written !== null) io.out(written);
   const { judged, read, toDecide } = report;
-  io.out(printable(`wrote ${files.size} files to ${out}: read report.md first`));
-  io.out(`learnt from ${read.learnt} calls of ${report.agents.length} agents at ${report.servers.length} servers`);
-  io.out(`to decide: ${toDecide.length}`);
-  io.out(`judged: of ${judged.calls} calls ${judged.allowed} would be allowed`);
+  say(printable(`wrote ${files.size} files ${out === undefined ? 'as a patch' : `to ${out}`}: read report.md first`));
+  say(`learnt from ${read.learnt} calls of ${report.agents.length} agents at ${report.servers.length} servers`);
+  say(`to decide: ${toDecide.length}`);
+  say(`judged: of ${judged.calls} calls ${judged.allowed} would be allowed`);
   if (read.missing > 0) io.err(`${NAME}: ${read.missing} records are missing between others`);
   if (read.foreign > 0) io.err(`${NAME}: ${read.foreign} records could not be parsed`);
   return null;

@@ -10,22 +10,28 @@ const NAME = /^(?:[a-z]+\/)?[a-z0-9][A-Za-z0-9_-]*(?:\.[a-z]+){1,2}$/;
 /** A name of a file of a policy folder, of any depth, without empty, `.` or `..` segments. */
 const COPIED = /^(?!.*(?:^|\/)\.{0,2}(?:\/|$))[^\0\\]+$/;
 
+/** The files of a learnt folder by name. */
+export type LearntFolder = ReadonlyMap<string, string | Uint8Array>;
+
 /**
- * Writes files into a folder, which is made if it is missing. It overwrites nothing: if one of the files exists, nothing is written, and the
- * problem names it. A subfolder that is a link is refused, so that nothing is written outside.
+ * All files of a learnt folder, or a problem if one has a name that would lead out of it.
  *
  * @param copied unchanged files of the existing policy folder
  */
-export async function writeLearntFolder(
-  folder: string,
-  learnt: ReadonlyMap<string, string | Uint8Array>,
-  copied: ReadonlyMap<string, string | Uint8Array> = new Map(),
-): Promise<Problem | null> {
+export function learntFolder(learnt: LearntFolder, copied: LearntFolder = new Map()): LearntFolder | Problem {
   const wrong =
     [...learnt.keys()].find((name) => !NAME.test(name) && !(isCatalogFile(name) && COPIED.test(name))) ??
     [...copied.keys()].find((name) => !COPIED.test(name));
-  if (wrong !== undefined) return { problem: `\`${wrong}\` is no name of a learnt file` };
-  const files = new Map([...copied, ...learnt]);
+  return wrong === undefined
+    ? new Map([...copied, ...learnt])
+    : { problem: `\`${wrong}\` is no name of a learnt file` };
+}
+
+/**
+ * Writes files into a folder, which is made if it is missing. It overwrites nothing: if one of the files exists, nothing is written, and the
+ * problem names it. A subfolder that is a link is refused, so that nothing is written outside.
+ */
+export async function writeLearntFolder(folder: string, files: LearntFolder): Promise<Problem | null> {
   const folders = new Set([...files.keys()].map((name) => join(folder, dirname(name))));
   try {
     for (const within of [folder, ...folders]) {

@@ -2,21 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { findGatewayCluster } from '../../parts/gateway-cluster.ts';
 import { both, describeWith, imagePart } from '../../parts.ts';
 import { longClusterPart } from '../cluster-part.ts';
 import { startCluster } from '../cluster.ts';
 import type { Cluster } from '../cluster.ts';
 import { linesOf, startAgent } from '../demo.ts';
 import { endLoad, startLoad } from '../load.ts';
+import { gatewayPart } from './gateway-part.ts';
 import { GATEWAY, installByGatewayPage, installGateway, proxiesReady, PROXIES } from './gateway.ts';
-
-const gatewayPart = {
-  name: 'Envoy Gateway in a cluster',
-  found: findGatewayCluster(),
-  enable: 'npm run parts -- gateway-cluster',
-  isOptional: process.env['REMIT_PARTS'] !== 'all',
-};
 
 const CALLS = ['GET /', 'GET /items/7', 'POST /items {"amount":50}', 'POST /items {"amount":500}', 'DELETE /items/7'];
 const ANSWERS = ['200', '200', '200', '403', '403'];

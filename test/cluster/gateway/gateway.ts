@@ -1,8 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
 import { IMAGES } from '../../parts/cluster.ts';
 import type { GatewayClusterParts } from '../../parts/gateway-cluster.ts';
+import { pageCommands } from '../../pages/page-commands.ts';
 import { until } from '../../until.ts';
 import type { Cluster } from '../cluster.ts';
 import { preparePage, runAsReader } from '../istio/page.ts';
@@ -43,11 +44,15 @@ export async function installGateway(cluster: Cluster, { chart, crds, images }: 
   await cluster.run(words, { input: JSON.stringify(values) });
 }
 
-/** Installs Remit as the page says, and tool servers behind a Gateway, and waits until its proxy is ready with Remit beside it. */
-export async function installByGatewayPage(cluster: Cluster, folder: string): Promise<void> {
+/**
+ * Installs Remit as the page says, and tool servers behind a Gateway, and waits until its proxy is ready with Remit beside it.
+ *
+ * @param options further options of `remit init`. Default none
+ */
+export async function installByGatewayPage(cluster: Cluster, folder: string, options = ''): Promise<void> {
   await preparePage(cluster, folder);
   const init = 'remit init mesh --host envoy-gateway --trust-domain acme.test --tools tools.acme.test --yes';
-  await runAsReader(cluster, folder, init);
+  await runAsReader(cluster, folder, `${init} ${options}`);
   await runAsReader(cluster, folder, 'sh mesh/register.sh');
   const [, install = ''] = /^```\n(helm install [^]*?)```/m.exec(textOf(PAGE)) ?? [];
   await runAsReader(cluster, folder, install);
@@ -64,11 +69,20 @@ export const PROXIES = `gateway.envoyproxy.io/owning-gateway-name=${GATEWAY.name
 export const proxiesReady = (cluster: Cluster): Promise<string> =>
   cluster.kubectl(`-n ${GATEWAY.namespace} rollout status deployment -l ${PROXIES}`);
 
-/** The files that `remit init` wrote, with the EnvoyProxy of the page, and the Service of the tool servers. */
-function gatewayObjects(folder: string): readonly object[] {
+/** Ends observing as the page says. */
+export async function enforceByGatewayPage(cluster: Cluster, folder: string): Promise<void> {
+  for (const command of pageCommands(PAGE, 'Observe first').slice(1))
+    if (!command.startsWith('kubectl apply')) await runAsReader(cluster, folder, command);
+  await cluster.apply(
+    ...gatewayObjects(join(folder, 'mesh/envoy-gateway'), join(folder, 'mesh/enforcing/envoy-gateway')),
+  );
+}
+
+/** The files that `remit init` wrote, those in `first` before those in `folder`, with the EnvoyProxy of the page, and the Service of the tool servers. */
+function gatewayObjects(folder: string, first = folder): readonly object[] {
   const [, provider = ''] = /^```yaml\n(provider:[^]*?)^```/m.exec(textOf(PAGE)) ?? [];
   const files = ['proxy', 'gateway', 'security', 'remit'].map((name) =>
-    readFileSync(join(folder, `${name}.yaml`), 'utf8'),
+    readFileSync(join(existsSync(join(first, `${name}.yaml`)) ? first : folder, `${name}.yaml`), 'utf8'),
   );
   const objects = files.flatMap((text) => parseAllDocuments(patient(text)).map((document) => document.toJS()));
   return objects.flatMap((object) => {

@@ -26,13 +26,15 @@ export interface StartMeshOptions extends MeshOptions {
   readonly svidSeconds?: number;
   /** Whether checks have 10 s in place of half a second, so that a machine without processor time changes no answer. Default no. */
   readonly isPatient?: boolean;
+  /** Whether all calls are observed. Default no. */
+  readonly isObserved?: boolean;
 }
 
 /** Starts a cluster, Istio and Remit as the page says, with the tool servers of the page: their certificates are those of Istio's own CA. */
 export async function startMesh(
   parts: ClusterParts,
   istio: IstioClusterParts,
-  { isPatient = false, svidSeconds, ...options }: StartMeshOptions = {},
+  { isObserved, isPatient = false, svidSeconds, ...options }: StartMeshOptions = {},
 ): Promise<Mesh> {
   await currentRelease();
   const folder = mkdtempSync(join(tmpdir(), 'ri-'));
@@ -45,11 +47,10 @@ export async function startMesh(
   try {
     if (svidSeconds !== undefined) await limitSvids(cluster, svidSeconds);
     await Promise.all([installIstio(cluster, istio, folder, options), preparePage(cluster, folder)]);
-    await installByIstioPage(
-      cluster,
-      folder,
-      isPatient ? (mesh) => mesh.replace('timeout: 0.5s', 'timeout: 10s') : undefined,
-    );
+    await installByIstioPage(cluster, folder, {
+      isObserved,
+      change: isPatient ? (mesh) => mesh.replace('timeout: 0.5s', 'timeout: 10s') : undefined,
+    });
   } catch (error) {
     await close();
     throw error;

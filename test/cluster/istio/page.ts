@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pageCommands } from '../../pages/page-commands.ts';
 import { SERVER_SOCKET, SPIRE_NAMESPACE } from '../addons/spire.ts';
@@ -41,23 +41,35 @@ export async function runAsReader(cluster: Cluster, folder: string, command: str
   return cluster.run(['sh', '-ec', command], { cwd: folder, environment: { PATH: path } });
 }
 
-/**
- * Applies the tool servers of the page, runs its commands, and waits until the tool servers have both sidecars.
- *
- * @param change changes the providers of `mesh.yaml` once they are written. Default not at all
- */
+/** What is not the same in every installation. */
+export interface PageOptions {
+  /** Changes the providers of `mesh.yaml` once they are written. Default not at all. */
+  readonly change?: ((mesh: string) => string) | undefined;
+  /** Whether the section "Observe first" is followed. Default no. */
+  readonly isObserved?: boolean | undefined;
+}
+
+/** Applies the tool servers of the page, runs its commands, and waits until the tool servers have both sidecars. */
 export async function installByIstioPage(
   cluster: Cluster,
   folder: string,
-  change: (mesh: string) => string = (mesh) => mesh,
+  { change = (mesh) => mesh, isObserved = false }: PageOptions = {},
 ): Promise<void> {
   await cluster.run(['kubectl', 'apply', '-f', '-'], { input: pageYaml('The tool servers') });
-  for (const command of pageCommands(PAGE, 'Install it')) {
-    await runAsReader(cluster, folder, command);
-    const file = join(folder, 'mesh/istio/mesh.yaml');
-    if (command.startsWith('remit init')) writeFileSync(file, change(readFileSync(file, 'utf8')));
+  const [init = '', ...others] = pageCommands(PAGE, 'Install it');
+  const [observing = ''] = pageCommands(PAGE, 'Observe first');
+  await runAsReader(cluster, folder, isObserved ? observing : init);
+  for (const name of ['istio', 'enforcing/istio']) {
+    const file = join(folder, 'mesh', name, 'mesh.yaml');
+    if (existsSync(file)) writeFileSync(file, change(readFileSync(file, 'utf8')));
   }
+  for (const command of others) await runAsReader(cluster, folder, command);
   await cluster.kubectl('-n demo rollout status deployment/tools');
+}
+
+/** Ends observing by the commands of the page's section "Enforce". */
+export async function enforceByIstioPage(cluster: Cluster, folder: string): Promise<void> {
+  for (const command of pageCommands(PAGE, 'Enforce')) await runAsReader(cluster, folder, command);
 }
 
 /** Starts the agent of the page: the pod `planner` in the namespace `agents`. */

@@ -73,6 +73,8 @@ describe('observingHostFiles', () => {
       expect(text).toMatch(/failOpen: true/);
       expect(text).not.toMatch(/failOpen: false|REJECT_REQUEST|RejectRequest|STRICT|request_trailers_mutations/);
       expect(text).not.toMatch(/allowPartialMessage: false|is a refusal/);
+      // Of Istio, PERMISSIVE lets them in.
+      expect(text.includes('without a certificate of the mesh has no connection')).toBe(false);
     },
   );
 });

@@ -1,4 +1,5 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { runLearn } from '../../../src/cli/learn.ts';
@@ -138,6 +139,16 @@ describe('remit learn', () => {
       await ran(runLearn, '--ledger', join(within, 'ledger'), '--out', out, '--agents', 'spiffe://none/*'),
     ).toMatchObject({ exit: 1 });
     expect(await ran(runLearn, '--ledger', join(within, 'ledger'))).toMatchObject({ exit: 2 });
+
+    // In a pod without a folder that can be copied from.
+    const patch = await ran(runLearn, ...args.slice(0, 2), ...args.slice(4), '--patch');
+    expect(patch).toMatchObject({ exit: 0, err: expect.stringContaining('as a patch: read report.md first') });
+    const applied = join(folder(), 'applied');
+    await mkdir(applied);
+    execFileSync('git', ['apply', '-'], { cwd: applied, input: patch.out });
+    execFileSync('diff', ['-r', '--exclude=report.*', out, applied]);
+    for (const more of [['--out', out], ['--json']])
+      expect(await ran(runLearn, ...args.slice(0, 2), '--patch', ...more)).toMatchObject({ exit: 2 });
   });
 
   const HOUR_MS = 3_600_000;
