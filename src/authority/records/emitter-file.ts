@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { isProblem } from '../../core/runtime/problem.ts';
-import type { Ports } from '../../core/runtime/ports.ts';
 import type { FileFormat } from '../../core/sqlite/file-format.ts';
 import { openSqlite } from '../../core/sqlite/sqlite-file.ts';
+import { scalar } from '../../core/sqlite/scalar.ts';
 import { failureOfSqlite } from '../../core/sqlite/sqlite-failure.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../core/runtime/store-failure.ts';
@@ -40,21 +40,37 @@ const format: FileFormat = {
 
 const create = (db: DatabaseSync): void => db.exec(SCHEMA);
 const MAX_BYTES = 1024 ** 3;
-const KEPT_MS = 7 * 86_400_000;
+const DAY_MS = 86_400_000;
+/** How long a log that ended without a record is remembered. */
+const EMPTY_MS = 7 * DAY_MS;
+/** Bytes of the file from which logs that ended are forgotten after a day, although their records are kept. */
+const CROWDED_BYTES = MAX_BYTES / 2;
+/** Rows that are looked at as a log ends, in the order of their keys, since each write holds up the process. */
+const SWEPT_ROWS = 500;
+
+/** How long logs are remembered. */
+export interface EmitterMemory {
+  readonly nowMs: () => number;
+  /** How long records are kept, and so the owner of their log after it ended, so that no other sidecar can continue it. Default 400 days. */
+  readonly recordsMs?: number;
+}
 
 type Row = Readonly<Record<string, unknown>>;
 
 /**
  * How far each emitter is kept, in an SQLite file of a single process, created if missing. Every write is synced. A log that ended is
- * forgotten after a week: should it return, it is received from its first record.
+ * forgotten once its records are too old to be kept: should it return, it is received from its first record.
  */
-export function openEmitterFile(path: string, ports: Pick<Ports, 'nowMs'>): EmitterHeads | StoreFailure {
+export function openEmitterFile(
+  path: string,
+  { nowMs, recordsMs = 400 * DAY_MS }: EmitterMemory,
+): EmitterHeads | StoreFailure {
   const db = openSqlite(path, { format, maxBytes: MAX_BYTES, access: 'create', create });
   if (isStoreFailure(db)) return db;
   const find = db.prepare('SELECT * FROM emitters WHERE origin = ?');
   const open = db.prepare(`SELECT * FROM emitters WHERE state = 'open'`);
   const write = db.prepare('INSERT OR REPLACE INTO emitters VALUES (?,?,?,?,?,?,?,?)');
-  const prune = db.prepare(`DELETE FROM emitters WHERE state <> 'open' AND at_ms < ?`);
+  const forget = forgetting(db, recordsMs);
   let isStarted = false;
   return {
     claim: async (name) =>
@@ -68,9 +84,9 @@ export function openEmitterFile(path: string, ports: Pick<Ports, 'nowMs'>): Emit
       guarded(() => {
         db.exec('BEGIN IMMEDIATE');
         try {
-          const nowMs = ports.nowMs();
-          for (const head of heads) write.run(...rowOf(head), nowMs);
-          if (heads.some(({ state }) => state !== 'open')) prune.run(nowMs - KEPT_MS);
+          const atMs = nowMs();
+          for (const head of heads) write.run(...rowOf(head), atMs);
+          if (heads.some(({ state }) => state !== 'open')) forget(atMs);
           db.exec('COMMIT');
           return [];
         } finally {
@@ -90,6 +106,25 @@ export function openEmitterFile(path: string, ports: Pick<Ports, 'nowMs'>): Emit
     },
     isFirst: () => true,
     close: async () => db.close(),
+  };
+}
+
+/** Forgets ended logs whose time is over, among the next rows by key. */
+function forgetting(db: DatabaseSync, recordsMs: number): (nowMs: number) => void {
+  const rows = db.prepare('SELECT origin FROM emitters WHERE origin > ? ORDER BY origin LIMIT ?');
+  const remove = db.prepare(
+    `DELETE FROM emitters WHERE origin > ? AND origin <= ? AND state <> 'open'
+       AND at_ms < CASE WHEN length(head) = 0 THEN ? ELSE ? END`,
+  );
+  const pages = (what: 'page_count' | 'freelist_count' | 'page_size'): number => Number(scalar(db, `PRAGMA ${what}`));
+  let from = '';
+  return (nowMs) => {
+    const swept = rows.all(from, SWEPT_ROWS);
+    const to = String(swept.at(-1)?.['origin'] ?? '');
+    const isCrowded = (pages('page_count') - pages('freelist_count')) * pages('page_size') > CROWDED_BYTES;
+    const [emptyMs, keptMs] = isCrowded ? [DAY_MS, DAY_MS] : [EMPTY_MS, Math.max(EMPTY_MS, recordsMs + DAY_MS)];
+    remove.run(from, to, nowMs - emptyMs, nowMs - keptMs);
+    from = swept.length < SWEPT_ROWS ? '' : to;
   };
 }
 

@@ -4,11 +4,12 @@ import { noteKeyText } from '../../core/ledger/proof/note-key.ts';
 import type { EmitterRecord } from '../../core/ledger/log-record.ts';
 import { received, receivedRoot, streamProblem } from './emitter.ts';
 import type { Emitter, EmitterName, LogPart } from './emitter.ts';
+import { LogRoom, Refusals } from './log-room.ts';
+import type { LogLimits } from './log-room.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import type { KeeperLimits, KeeperServices, TakenLog } from './record-keeper.ts';
 import type { EmitterHead, EmitterHeads, EmitterState } from './record-store.ts';
 import type { ReceivedStream, StreamRefusal, StreamWatcher } from './received-stream.ts';
-import { Refusals } from './refusals.ts';
 
 /** The dependencies of a receiver. */
 export interface ReceiverServices extends Omit<KeeperServices, 'onKept' | 'onTaken' | 'heads' | 'limits'> {
@@ -16,13 +17,11 @@ export interface ReceiverServices extends Omit<KeeperServices, 'onKept' | 'onTak
   /** Writes a record into the ledger of this process. @returns `false` if it is not on disk */
   readonly record: (record: EmitterRecord) => Promise<boolean>;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
-  readonly limits?: Partial<KeeperLimits> & {
-    /** Silence after which a log counts as lost. Default 60 s. */
-    readonly silenceMs?: number;
-    /** Most open logs, and most of an identity. Default 20,000 and 10,000. */
-    readonly logs?: number;
-    readonly logsOfOne?: number;
-  };
+  readonly limits?: Partial<KeeperLimits> &
+    LogLimits & {
+      /** Silence after which a log counts as lost. Default 60 s. */
+      readonly silenceMs?: number;
+    };
 }
 
 /** An open log. */
@@ -43,9 +42,6 @@ interface Live {
   unrecorded: { readonly emitter: Emitter; readonly note: string } | null;
 }
 
-/** Most open logs of a process, and of an identity: no identity can keep others from being received. */
-const MAX_LOGS = 20_000;
-const MAX_LOGS_OF_ONE = 10_000;
 const SILENCE_MS = 60_000;
 
 const ANOTHER = 'another stream of this log began';
@@ -62,18 +58,16 @@ export class Receiver {
   readonly #services: ReceiverServices;
   readonly #keeper: RecordKeeper;
   readonly #silenceMs: number;
-  readonly #limits: { readonly logs: number; readonly logsOfOne: number };
+  readonly #room: LogRoom;
   readonly #live = new Map<string, Live>();
-  /** Number of logs by identity. */
-  readonly #ofOne = new Map<string, number>();
   readonly #refusals = new Refusals();
   #cancelWatch: () => void = () => undefined;
 
   constructor(services: ReceiverServices) {
     this.#services = services;
-    const { silenceMs = SILENCE_MS, logs = MAX_LOGS, logsOfOne = MAX_LOGS_OF_ONE } = services.limits ?? {};
+    const { silenceMs = SILENCE_MS, ...limits } = services.limits ?? {};
     this.#silenceMs = silenceMs;
-    this.#limits = { logs, logsOfOne };
+    this.#room = new LogRoom(limits, () => services.ports.monotonicMs());
     this.#keeper = new RecordKeeper({
       ...services,
       onKept: (emitters) => this.#onKept(emitters),
@@ -100,12 +94,16 @@ export class Receiver {
 
   /**
    * Begins the stream of a log whose emitter has `size` records. Refuses another identity or key than that of the log, a log that
-   * shrank, and new logs above the limits.
+   * shrank, and new logs above the limits. A new log that cannot begin now may begin later.
    */
   async connect(name: EmitterName, size: number, stream: StreamWatcher): Promise<ReceivedStream | StreamRefusal> {
     const present = this.#live.get(name.origin);
-    const full = present === undefined ? this.#fullProblem(name) : null;
+    const full = present === undefined ? this.#room.begin(name.id) : null;
     if (full !== null) return { problem: full, isLater: true };
+    const later = (problem: string): StreamRefusal => {
+      if (present === undefined) this.#room.giveBack(name.id);
+      return { problem, isLater: true };
+    };
     if (present !== undefined) {
       const problem = streamProblem(present.ahead, name, size);
       if (problem !== null) return this.#refuse(present.kept, name.id, problem);
@@ -118,7 +116,7 @@ export class Receiver {
     }
     // INVARIANT: each stream claims its log, which another process may have continued meanwhile.
     const claimed = await this.#services.heads.claim(name);
-    if (isProblem(claimed)) return { ...claimed, isLater: true };
+    if (isProblem(claimed)) return later(claimed.problem);
     const problem = streamProblem(claimed.emitter, name, size);
     if (problem !== null) return this.#refuse(claimed.emitter, name.id, problem);
     const live = this.#live.get(name.origin) ?? this.#add(claimed);
@@ -131,7 +129,8 @@ export class Receiver {
     live.state = claimed.state;
     live.isNamed &&= claimed.state === 'open';
     const unjoined = live.isNamed ? null : await this.#join(live);
-    if (unjoined !== null) return { problem: unjoined, isLater: true };
+    // What is in the ledger counts, even if the log does not begin.
+    if (unjoined !== null) return unjoined === NOT_RECORDED ? later(unjoined) : { problem: unjoined, isLater: true };
     return {
       size: live.kept.range.size,
       receive: (part) => this.#receive(live, stream, part),
@@ -160,27 +159,16 @@ export class Receiver {
       unrecorded: null,
     };
     this.#live.set(origin, live);
-    this.#ofOne.set(id, (this.#ofOne.get(id) ?? 0) + 1);
+    this.#room.add(id);
     return live;
   }
 
   #remove({ kept: { origin, id } }: Live): void {
-    if (!this.#live.delete(origin)) return;
-    const left = (this.#ofOne.get(id) ?? 1) - 1;
-    if (left > 0) this.#ofOne.set(id, left);
-    else this.#ofOne.delete(id);
+    if (this.#live.delete(origin)) this.#room.remove(id);
   }
 
   #now(): number {
     return this.#services.ports.monotonicMs();
-  }
-
-  #fullProblem({ id }: EmitterName): string | null {
-    const { logs, logsOfOne } = this.#limits;
-    if (this.#live.size >= logs) return `the authority already receives ${logs} logs`;
-    return (this.#ofOne.get(id) ?? 0) >= logsOfOne
-      ? `the authority already receives ${logsOfOne} logs of \`${id}\``
-      : null;
   }
 
   async #adopt(): Promise<string | null> {

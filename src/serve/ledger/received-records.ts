@@ -68,12 +68,13 @@ export async function openReceivedRecords(
   const database = await openRecordsDatabase(config, { guard, closers });
   const store = await openStore(config, { ...services, database });
   if (isStartProblem(store)) return store;
+  const memory = { nowMs: ports.nowMs, recordsMs: retainOf(config.records).maxAgeMs };
   const heads =
     database === null || replica === null || store.headsFile !== null
-      ? openEmitterFile(store.headsFile ?? join(dirname(config.ledger.folder), 'emitters.db'), ports)
+      ? openEmitterFile(store.headsFile ?? join(dirname(config.ledger.folder), 'emitters.db'), memory)
       : (await import('../../authority/state/postgres/emitter-heads.ts')).emitterHeads(database, {
           id: replica,
-          nowMs: ports.nowMs,
+          ...memory,
         });
   if (isStoreFailure(heads)) return { problem: heads.detail };
   closers.push(() => heads.close());

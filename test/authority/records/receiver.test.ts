@@ -241,9 +241,58 @@ describe('Receiver', () => {
     const refused = await receiver.connect(third, 0, { onKept: () => undefined, onOver: () => undefined });
     expect(refused).toEqual({ problem, isLater: true });
     await stream.end(true);
+    // New logs of an identity come at a rate too.
+    await own.timers.pass(1_000);
     await connected(receiver, third, 0);
     await own.close();
     for (const log of logs) log.close();
+  });
+
+  it('takes new logs of an identity at a rate, each later, and those of another at once', async () => {
+    const { receiver, timers, ...own } = await authority(folder(), { limits: { logsOfOne: 2, newASecond: 1 } });
+    const logs = [1, 2, 3, 4].map(() => sidecarLog(folder(), 0));
+    const silent = { onKept: () => undefined, onOver: () => undefined };
+    for (const log of logs.slice(0, 2)) {
+      const { stream } = await connected(receiver, nameOf(log), 0);
+      await stream.end(true);
+    }
+    const [, second, third, fourth] = logs;
+    if (second === undefined || third === undefined || fourth === undefined) throw new Error('no logs');
+    const refused = {
+      problem: `the authority takes 1 new logs of \`${sidecarId}\` a second: they are taken later`,
+      isLater: true,
+    };
+    // A log that ended is named again, so it counts like a new log.
+    for (const log of [second, third]) expect(await receiver.connect(nameOf(log), 0, silent)).toEqual(refused);
+    await connected(receiver, nameOf(fourth, 'spiffe://acme.test/other'), 0);
+    await timers.pass(1_000);
+    const { stream } = await connected(receiver, nameOf(third), 0);
+    // A stream of a log that is open takes nothing.
+    await connected(receiver, nameOf(third), 0);
+    expect(await receiver.connect(nameOf(second), 0, silent)).toEqual(refused);
+    await stream.end(true);
+    await own.close();
+    for (const log of logs) log.close();
+    expect(emitterRecords(own.folder).filter(({ event }) => event === 'joined')).toHaveLength(4);
+  });
+
+  it('takes a log at once after its own faults, however often they came', async () => {
+    let isDown = true;
+    const { receiver, timers, ...own } = await authority(folder(), {
+      limits: { logsOfOne: 2, newASecond: 0 },
+      record: async () => !isDown,
+    });
+    const log = sidecarLog(folder(), 0);
+    const silent = { onKept: () => undefined, onOver: () => undefined };
+    for (let turn = 0; turn < 5; turn += 1) {
+      expect(await receiver.connect(nameOf(log), 0, silent)).toMatchObject({ isLater: true });
+      await timers.pass(130_000);
+      expect(receiver.status.logs).toBe(0);
+    }
+    isDown = false;
+    await connected(receiver, nameOf(log), 0);
+    await own.close();
+    log.close();
   });
 
   it('acknowledges nothing before the log is named in its own ledger', async () => {
@@ -257,24 +306,54 @@ describe('Receiver', () => {
 });
 
 describe('openEmitterFile', () => {
-  it('forgets a log a week after it ended, and no other', async () => {
+  const DAY_MS = 86_400_000;
+
+  it.each<[what: string, isEmpty: boolean, days: number, isForgotten: boolean]>([
+    ['without a record after six days', true, 6, false],
+    ['without a record after eight days', true, 8, true],
+    ['with records after eight days', false, 8, false],
+    ['with records as long as they are kept', false, 30, false],
+    ['with records once they are deleted', false, 32, true],
+  ])('keeps the owner of a log that ended, %s, or forgets it', async (_what, isEmpty, days, isForgotten) => {
     let nowMs = 0;
-    const pods = [1, 2].map(() => sidecarLog(folder(), 0));
-    const [ended, open] = pods.map((log) => newEmitter(nameOf(log)));
-    if (ended === undefined || open === undefined) throw new Error('no logs');
-    const heads = must(openEmitterFile(join(folder(), 'emitters.db'), { nowMs: () => nowMs }));
+    const pods = [1, 2, 3].map((n) => sidecarLog(folder(), n));
+    const [ended, open, later] = pods.map((log) => newEmitter(nameOf(log)));
+    if (ended === undefined || open === undefined || later === undefined) throw new Error('no logs');
+    const path = join(folder(), 'emitters.db');
+    const heads = must(openEmitterFile(path, { nowMs: () => nowMs, recordsMs: 30 * DAY_MS }));
     await heads.keep([
-      { emitter: ended, state: 'left', term: 0 },
+      { emitter: isEmpty ? ended : { ...ended, prev: new Uint8Array(32) }, state: 'left', term: 0 },
       { emitter: open, state: 'open', term: 0 },
     ]);
-    nowMs = 8 * 86_400_000;
-    expect(await heads.claim(ended)).toMatchObject({ state: 'left' });
-    const later = newEmitter({ ...ended, origin: `${ended.origin.slice(0, -1)}f` });
-    await heads.keep([{ emitter: { ...later, key: open.key }, state: 'lost', term: 0 }]);
-    expect(await heads.claim(ended)).toMatchObject({ state: 'lost' });
+    nowMs = days * DAY_MS;
+    const thief = { ...ended, id: 'spiffe://acme.test/thief' };
+    expect(await heads.claim(thief)).toMatchObject({ state: 'left', emitter: { id: sidecarId } });
+    for (let turn = 0; turn < 2; turn += 1) await heads.keep([{ emitter: later, state: 'lost', term: 0 }]);
+    const owner = isForgotten ? thief.id : sidecarId;
+    expect(await heads.claim(thief)).toMatchObject({ emitter: { id: owner } });
     expect(await heads.claim(open)).toMatchObject({ state: 'open' });
     await heads.close();
     for (const log of pods) log.close();
+  });
+
+  it('looks at every row in turn, however many there are', async () => {
+    let nowMs = 0;
+    const log = sidecarLog(folder(), 0);
+    const name = nameOf(log);
+    const heads = must(openEmitterFile(join(folder(), 'emitters.db'), { nowMs: () => nowMs }));
+    const named = (n: number) => {
+      const origin = `${log.origin.slice(0, -4)}${n.toString(16).padStart(4, '0')}`;
+      return newEmitter({ ...name, origin, key: { ...name.key, name: origin } });
+    };
+    const ended = Array.from({ length: 1_200 }, (_, n) => ({ emitter: named(n), state: 'left' as const, term: 0 }));
+    await heads.keep(ended);
+    nowMs = 8 * DAY_MS;
+    const last = { emitter: named(2_000), state: 'lost' as const, term: 0 };
+    for (let turn = 0; turn < 4; turn += 1) await heads.keep([last]);
+    const found = await Promise.all(ended.map(({ emitter }) => heads.claim(emitter)));
+    expect(found.filter((head) => 'state' in head && head.state === 'left')).toEqual([]);
+    await heads.close();
+    log.close();
   });
 });
 

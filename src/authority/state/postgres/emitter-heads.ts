@@ -17,7 +17,11 @@ const STILL = 3;
 /** Most logs taken over, and most ended logs forgotten, by a look. */
 const MAX_TAKEN = 1_000;
 const MAX_FORGOTTEN = 500;
-const KEPT_MS = 7 * 86_400_000;
+const DAY_MS = 86_400_000;
+/** How long a log that ended without a record is remembered. */
+const EMPTY_MS = 7 * DAY_MS;
+/** Rows of the table, by the estimate of the database, from which logs that ended are forgotten after a week, although their records are kept. */
+const CROWDED_ROWS = 2_000_000;
 
 /** INVARIANT: a term is higher than every earlier term, even if the database was restored from a backup: so it is at least the time. */
 const CLAIM = `INSERT INTO remit.emitters AS e VALUES ($1, $2, $3, $6, $4, 0, $5, '', 0, 'lost', $6)
@@ -42,18 +46,24 @@ const ADOPT = `UPDATE remit.emitters SET term = greatest(term + 1, $2::bigint), 
     ORDER BY origin LIMIT ${MAX_TAKEN} FOR UPDATE SKIP LOCKED)
   RETURNING *`;
 
-const FORGET = `DELETE FROM remit.emitters WHERE origin IN (
-  SELECT origin FROM remit.emitters WHERE state <> 'open' AND at_ms < $1 LIMIT ${MAX_FORGOTTEN} FOR UPDATE SKIP LOCKED)`;
+/** @param $1 a week ago @param $2 when the oldest records were kept that are not deleted */
+const FORGET = forgetting(
+  `at_ms < CASE WHEN (SELECT reltuples FROM pg_class WHERE oid = 'remit.emitters'::regclass) > ${CROWDED_ROWS}
+    THEN $1::bigint ELSE $2::bigint END`,
+);
+
+/** Only logs that ended between two instants, so that no look reads all that are remembered. */
+const FORGET_EMPTY = forgetting('size = 0 AND at_ms BETWEEN $1 AND $2');
 
 /**
  * How far each log is kept, for all authorities on one database. An authority takes a log over by raising its term, and moves its head only
  * while the term is its own. The logs of an authority whose beat stands still for 30 seconds are taken over by another authority. A log that
- * ended is forgotten after a week.
+ * ended is forgotten once its records are too old to be kept, so that until then no other sidecar can continue it.
  *
  * @param self.id of this authority among its replicas
  */
 export function emitterHeads(database: Database, self: OwnReceiver): EmitterHeads {
-  const { id: owner, nowMs } = self;
+  const { id: owner, nowMs, recordsMs = 400 * DAY_MS } = self;
   const receivers = new ReceiverBeats(owner);
   return {
     claim: (name) => claimLog(database, name, self),
@@ -66,7 +76,8 @@ export function emitterHeads(database: Database, self: OwnReceiver): EmitterHead
       const adopted = await changed(database, [
         { text: 'DELETE FROM remit.receivers WHERE id = ANY($1::uuid[])', values: [receivers.silent(read.rows)] },
         { text: ADOPT, values: [owner, nowMs()] },
-        { text: FORGET, values: [nowMs() - KEPT_MS] },
+        { text: FORGET, values: [nowMs() - EMPTY_MS, nowMs() - Math.max(EMPTY_MS, recordsMs + DAY_MS)] },
+        { text: FORGET_EMPTY, values: [nowMs() - EMPTY_MS - DAY_MS, nowMs() - EMPTY_MS] },
       ]);
       return isStoreFailure(adopted)
         ? recordsProblem(adopted)
@@ -79,10 +90,18 @@ export function emitterHeads(database: Database, self: OwnReceiver): EmitterHead
   };
 }
 
+/** Deletes some of the logs that ended, of those that a condition selects. */
+function forgetting(condition: string): string {
+  return `DELETE FROM remit.emitters WHERE origin IN (SELECT origin FROM remit.emitters
+    WHERE state <> 'open' AND ${condition} ORDER BY at_ms LIMIT ${MAX_FORGOTTEN} FOR UPDATE SKIP LOCKED)`;
+}
+
 /** This authority, as a receiver of logs. */
 interface OwnReceiver {
   readonly id: string;
   readonly nowMs: () => number;
+  /** How long records are kept. Default 400 days. */
+  readonly recordsMs?: number;
 }
 
 /** The beats of all authorities of the database, at the looks of this authority. */

@@ -4,8 +4,10 @@ import { TokenBucket, type TokenBucketOptions } from './token-bucket.ts';
 
 /** How often each agent may ask. */
 export interface AgentRateOptions {
-  /** Sustained checks per second. It is also the burst: the most that an idle agent may send at once. */
+  /** Sustained checks per second. */
   readonly perSecond: number;
+  /** The most that an idle agent may send at once. Default `perSecond`. */
+  readonly burst?: number;
   readonly monotonicMs: () => number;
   /** Agents tracked at the same time, 10,000 by default. At the limit the least recently seen agent is dropped. */
   readonly maxAgents?: number;
@@ -16,8 +18,8 @@ export class AgentRate {
   readonly #bucket: TokenBucketOptions;
   readonly #buckets: LRUCache<string, TokenBucket>;
 
-  constructor({ perSecond, monotonicMs, maxAgents = 10_000 }: AgentRateOptions) {
-    this.#bucket = { burst: perSecond, perSecond, monotonicMs };
+  constructor({ perSecond, burst = perSecond, monotonicMs, maxAgents = 10_000 }: AgentRateOptions) {
+    this.#bucket = { burst, perSecond, monotonicMs };
     this.#buckets = new LRUCache(upTo(maxAgents));
   }
 
@@ -29,5 +31,10 @@ export class AgentRate {
       this.#buckets.set(agent, bucket);
     }
     return bucket.take();
+  }
+
+  /** Gives a token back to the agent's bucket. */
+  give(agent: string): void {
+    this.#buckets.get(agent)?.give(1);
   }
 }

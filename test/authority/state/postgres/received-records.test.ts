@@ -15,7 +15,7 @@ import { mustConfig } from '../../../builders/config.ts';
 import { mustOpenLog, settingsIn } from '../../../core/ledger/log/logs.ts';
 import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
 import { s3PlaceFrom } from '../../../../src/core/config/s3-place.ts';
-import type { EmitterName } from '../../../../src/authority/records/emitter.ts';
+import { type EmitterName, type LogPart, received } from '../../../../src/authority/records/emitter.ts';
 import { RecordObjects } from '../../../../src/authority/records/record-objects.ts';
 import type { RecordStore } from '../../../../src/authority/records/record-store.ts';
 import { S3Bucket } from '../../../../src/authority/records/s3-bucket.ts';
@@ -226,6 +226,42 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
     expect(why).toBe(`\`${name.origin}\` forked: two authorities received different records ${size}`);
     // What the first one had received is in the store too, and does not count.
     expect((await verified(url, [first, second])).out).toContain(`${size} anchored, ${size} received, 0 missing`);
+  });
+
+  it('keep their owner as long as they are kept, and a log without records for a week', async () => {
+    const url = await places.next();
+    const day = 86_400_000;
+    let nowMs = 1_000 * day;
+    const heads = emitterHeads(open(url), { id: REPLICAS[0], nowMs: () => nowMs, recordsMs: 30 * day });
+    const pods = [1, 2, 3].map(() => folder());
+    const logs = pods.map((pod) => sidecarLog(pod, 1));
+    const [kept, empty, running] = logs.map((log) => nameOf(log));
+    if (kept === undefined || empty === undefined || running === undefined) throw new Error('no logs');
+    const ended = async (name: EmitterName, part: LogPart | null, state: 'left' | 'open'): Promise<void> => {
+      const { emitter, term } = must(await heads.claim(name));
+      const after = part === null ? emitter : must(received(emitter, part));
+      expect(await heads.keep([{ emitter: after, state, term }])).toEqual([]);
+    };
+    await ended(kept, partFrom(pods[0] ?? '', 0), 'left');
+    await ended(empty, null, 'left');
+    await ended(running, null, 'open');
+    const known = async (): Promise<readonly unknown[]> => {
+      must(await heads.abandoned());
+      const rows = await places.sql(url, 'SELECT origin FROM remit.emitters');
+      return [kept, empty, running].map(({ origin }) => rows.some((row) => row['origin'] === origin));
+    };
+    nowMs += 6 * day;
+    expect(await known()).toEqual([true, true, true]);
+    nowMs += 1.5 * day;
+    expect(await known()).toEqual([true, false, true]);
+    const thief = { ...kept, id: 'spiffe://acme.test/thief' };
+    expect(await heads.claim(thief)).toMatchObject({ emitter: { id: kept.id } });
+    nowMs += 23 * day;
+    expect(await known()).toEqual([true, false, true]);
+    nowMs += day;
+    expect(await known()).toEqual([false, false, true]);
+    await heads.close();
+    for (const log of logs) log.close();
   });
 
   it('are not taken over, nor disturbed, by another identity', async () => {
