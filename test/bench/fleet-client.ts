@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { SidecarState } from '../../src/sidecar/state/sidecar-state.ts';
 import { until } from '../until.ts';
 import { benchSidecar, isAllowed } from './fleet-sidecar.ts';
@@ -15,7 +16,9 @@ export type ClientOrder =
   /** Opens a token at all of them. */
   | { readonly to: 'open'; readonly token: BenchToken }
   /** Looks whether they would allow a use. */
-  | { readonly to: 'look'; readonly token: BenchToken };
+  | { readonly to: 'look'; readonly token: BenchToken }
+  /** Waits until each has a stop, or has none. */
+  | { readonly to: 'stop' | 'lift' };
 
 /** Its answer. */
 export interface ClientAnswer {
@@ -35,7 +38,8 @@ const sidecars: SidecarState[] = [];
 async function obey(order: ClientOrder): Promise<ClientAnswer> {
   if (order.to === 'grow') await grow(order);
   else if (order.to === 'open') await open(order.token);
-  else return look(order.token);
+  else if (order.to === 'look') return look(order.token);
+  else return followed(order.to === 'stop');
   return { allowed: 0, lookedMs: [] };
 }
 
@@ -62,6 +66,17 @@ async function open(token: BenchToken): Promise<void> {
 function look(token: BenchToken): ClientAnswer {
   const looks = sidecars.map((one) => ({ isAllowed: isAllowed(one, token), atMs: monotonicMs() }));
   return { allowed: looks.filter((one) => one.isAllowed).length, lookedMs: looks.map(({ atMs }) => atMs) };
+}
+
+/** Looks each millisecond until all have a stop, or none has one: `lookedMs` is when each was first seen so. */
+async function followed(isStopped: boolean): Promise<ClientAnswer> {
+  const lookedMs = sidecars.map(() => NaN);
+  while (lookedMs.some(Number.isNaN)) {
+    for (const [at, { states }] of sidecars.entries())
+      if (Number.isNaN(lookedMs[at]) && states.orders().hasStops === isStopped) lookedMs[at] = monotonicMs();
+    await setTimeout(1);
+  }
+  return { allowed: 0, lookedMs };
 }
 
 /** The monotonic clock of the machine, which all its processes share. */

@@ -25,6 +25,10 @@ const MANY = 100;
 /** Fewer where each is opened at so many sidecars before. */
 const endsOf = (count: number): number => (count > 500 ? 10 : 20);
 const CALLS_AT_ONCE = 64;
+/** Open tasks of the agent that is stopped. */
+const TASKS = 10_000;
+/** Stops of each kind. */
+const STOPS = 10;
 
 /**
  * An authority on a state file, and sidecars in other processes, each with a stream of its own over mutual TLS. For each number of streams
@@ -36,6 +40,7 @@ export async function measureStreams(bench: Bench, counts: readonly number[]): P
   const remit = await RemitUnderTest.start(stage, domain, {
     name: 'authority',
     collectorPort: null,
+    operators: [domain.reporter.svid.id],
     authority: {
       listen: [`127.0.0.1:${port}`],
       sidecars: [{ id: 'spiffe://acme.test/ns/agents/sa/*', audiences: Object.values(audiences) }],
@@ -48,6 +53,8 @@ export async function measureStreams(bench: Bench, counts: readonly number[]): P
   await remit.tokens(200, intent);
   const emptyMiB = residentMiB(remit.pid);
   const clients = new Clients(bench, place);
+  // The agent that is stopped below has them all open.
+  await remit.tokens(TASKS, intent);
   for (const count of counts) {
     await clients.grow(count);
     const cpuUs = cpuMicroseconds(remit.pid);
@@ -59,6 +66,7 @@ export async function measureStreams(bench: Bench, counts: readonly number[]): P
     noted(bench, `acknowledged end to first refusal, ${of}`, ends.refusedMs);
     results.note(`allowed after an acknowledged end, ${of}`, ends.late, 'uses');
     results.note(`authority while nothing happens, ${of}`, core * 100, '% of a core');
+    await measureStops(clients, { bench, remit, of });
     if (count >= MANY)
       results.note(`memory of a stream, ${of}`, ((residentMiB(remit.pid) - emptyMiB) * 1_024) / count, 'KiB');
     say(
@@ -107,6 +115,11 @@ class Clients {
     if (lookedMs.length !== this.#count)
       throw new Error(`${lookedMs.length} sidecars were looked at, not ${this.#count}`);
     return { allowed: answers.reduce((sum, { allowed }) => sum + allowed, 0), lookedMs };
+  }
+
+  /** Waits until each sidecar has a stop, or has none: when that was first seen at each. */
+  async followed(to: 'stop' | 'lift'): Promise<readonly number[]> {
+    return (await this.#all({ to })).flatMap(({ lookedMs }) => lookedMs);
   }
 
   async end(): Promise<void> {
@@ -167,6 +180,31 @@ async function measureEnds(
   return { tookMs, refusedMs, late };
 }
 
+/** From an operator's command to the last sidecar that refuses, and to its receipt: stops of the agent, and of everything. */
+async function measureStops(
+  clients: Clients,
+  { bench, remit, of }: { readonly bench: Bench; readonly remit: RemitUnderTest; readonly of: string },
+): Promise<void> {
+  const { authority, reporter: operator } = bench.domain;
+  const asked = (method: 'POST' | 'DELETE', path: string, body?: object): Promise<Readonly<Record<string, unknown>>> =>
+    asking(remit.issuerPort, { method, path, bundlePem: authority.bundlePem, svid: operator.svid, body });
+  for (const stop of [{ kind: 'agent', what: bench.domain.planner.svid.id }, { kind: 'all' }]) {
+    const [refusedMs, receiptMs]: number[][] = [[], []];
+    for (let round = 0; round < STOPS; round += 1) {
+      const began = monotonicMs();
+      const refusing = clients.followed('stop');
+      const { id } = await asked('POST', '/stops', { ...stop, because: 'a measurement' });
+      receiptMs?.push(monotonicMs() - began);
+      refusedMs?.push(...(await refusing).map((atMs) => atMs - began));
+      const lifting = clients.followed('lift');
+      await asked('DELETE', `/stops/${String(id)}`);
+      await lifting;
+    }
+    noted(bench, `stop of ${stop.kind} to refusal, ${of}`, refusedMs ?? []);
+    noted(bench, `stop of ${stop.kind} to receipt, ${of}`, receiptMs ?? []);
+  }
+}
+
 /** Settled uses of one task, and opens, 64 at a time over one stream. */
 async function measureCalls(bench: Bench, remit: RemitUnderTest, place: SidecarPlace): Promise<void> {
   const { domain, effort, results, stage } = bench;
@@ -221,20 +259,46 @@ async function rate(
 }
 
 /** `POST /tasks/{id}/complete` as the agent of the task; gives the receipt. */
-function complete(
+async function complete(
   port: number,
   id: string,
   { authority, planner }: Domain,
 ): Promise<Readonly<Record<string, unknown>>> {
+  const path = `/tasks/${id}/complete`;
+  const { enforcement } = await asking(port, {
+    method: 'POST',
+    path,
+    bundlePem: authority.bundlePem,
+    svid: planner.svid,
+  });
+  return typeof enforcement === 'object' ? { ...enforcement } : {};
+}
+
+/** Asks the issuer with an SVID; gives its answer. */
+function asking(
+  port: number,
+  {
+    body,
+    bundlePem,
+    method,
+    path,
+    svid,
+  }: Pick<SidecarPlace, 'bundlePem' | 'svid'> & {
+    readonly method: 'POST' | 'DELETE';
+    readonly path: string;
+    readonly body?: object | undefined;
+  },
+): Promise<Readonly<Record<string, unknown>>> {
   return new Promise((resolve, reject) => {
-    const options = { host: '127.0.0.1', port, method: 'POST', path: `/tasks/${id}/complete`, servername: 'localhost' };
-    const { certPem: cert, keyPem: key } = planner.svid;
-    const asked = request({ ...options, ca: authority.bundlePem, cert, key, agent: false }, (response) => {
+    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const options = { host: '127.0.0.1', port, method, path, headers, servername: 'localhost' };
+    const { certPem: cert, keyPem: key } = svid;
+    const asked = request({ ...options, ca: bundlePem, cert, key, agent: false }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => resolve(JSON.parse(Buffer.concat(chunks).toString()).enforcement ?? {}));
+      response.on('end', () => resolve(JSON.parse(Buffer.concat(chunks).toString() || '{}')));
     });
-    asked.on('error', reject).end();
+    asked.on('error', reject).end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 

@@ -66,6 +66,8 @@ export interface RemitOptions {
   readonly checksPerAgent?: number;
   /** Limits of one client of the issuer. Default: enough for a whole load. */
   readonly issuerLimits?: Readonly<Record<string, number>>;
+  /** Who may stop agents. Default nobody. */
+  readonly operators?: readonly string[];
   /** Node flags. Default: those of the entry point of the image, with its environment. */
   readonly flags?: readonly string[];
   /** The section `authority`. Default none. */
@@ -279,7 +281,13 @@ const stateOf = (authority: string): object => ({
 });
 
 /** A state file, and the issuer that writes to it. */
-const ownState = ({ ports, tokenSeconds, issuerLimits, ledger }: RemitOptions & { readonly ports: Ports }): object => ({
+const ownState = ({
+  ports,
+  tokenSeconds,
+  issuerLimits,
+  ledger,
+  operators,
+}: RemitOptions & { readonly ports: Ports }): object => ({
   issuer: {
     listen: `127.0.0.1:${ports.issuer}`,
     url: ISSUER,
@@ -287,6 +295,7 @@ const ownState = ({ ports, tokenSeconds, issuerLimits, ledger }: RemitOptions & 
     tokenSeconds: tokenSeconds ?? 300,
     taskSeconds: 7_200,
     limits: issuerLimits ?? { requestsPerSecondPerClient: 1_000_000 },
+    ...(operators === undefined ? {} : { operators }),
   },
   state: 'sqlite:state.db',
   ...(ledger === undefined ? {} : { ledger }),

@@ -11,7 +11,9 @@ import type { Contenders } from './contenders.ts';
 import { installBuilds } from './cost-contenders.ts';
 import type { Build } from './cost-contenders.ts';
 import { measureDenials } from './denials.ts';
-import { measureFleet } from './fleet.ts';
+import { measureFailovers } from './fleet-failovers.ts';
+import { measureSidecarReuse } from './fleet-reuse.ts';
+import { measureStreams } from './fleet-streams.ts';
 import { measureFixedRates } from './fixed-rate.ts';
 import { measureMemory } from './memory-cost.ts';
 import { gate, keep } from './gate.ts';
@@ -39,8 +41,9 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
   --rounds    how often each measurement is made; default 3
   --seconds   how long one takes; default 3
   --only      some of: start, memory (\`cost\` is both), throughput, socket, rates, policies, tasks,
-              bodies, collector, soak, sidecar-soak, overload, issuer, fleet, network, denials, roles,
-              budgets, observe, short-tasks; default all
+              bodies, collector, soak, sidecar-soak, overload, issuer, fleet-reuse, fleet-failovers,
+              fleet-streams (\`fleet\` is all three), network, denials, roles, budgets, observe,
+              short-tasks; default all
   --tasks     most live tasks of the sweep; default 100000, which takes four minutes
   --streams   numbers of sidecars of the fleet; default 1,10,100,2000: the last takes 1.5 GiB and some minutes
   --roles     some of: ${roleNames.join(', ')}; default all
@@ -72,7 +75,9 @@ const sections: Readonly<Record<string, Section>> = {
   tasks: measureTasks,
   overload: measureOverload,
   issuer: measureIssuer,
-  fleet: measureFleet,
+  'fleet-reuse': measureSidecarReuse,
+  'fleet-failovers': measureFailovers,
+  'fleet-streams': (bench) => measureStreams(bench, bench.effort.streams),
   network: measureNetwork,
   denials: measureDenials,
   roles: measureRoles,
@@ -82,7 +87,10 @@ const sections: Readonly<Record<string, Section>> = {
 };
 
 /** Names for several sections. */
-const groups: ReadonlyMap<string, readonly string[]> = new Map([['cost', ['start', 'memory']]]);
+const groups: ReadonlyMap<string, readonly string[]> = new Map([
+  ['cost', ['start', 'memory']],
+  ['fleet', ['fleet-reuse', 'fleet-failovers', 'fleet-streams']],
+]);
 
 interface Options extends Effort {
   readonly json: boolean;
