@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { FAILOVERS, FIGURES_FILE, rows, type Figures, type RowName } from './matrix/rows.ts';
 
 /**
- * `npm run matrix -- [--failovers N]`: runs the tests of the failure matrix, with 50 failovers in the rows that count them and 2,000 sidecars
- * in a herd, and prints each row with its bound and the worst that was seen. With `REMIT_PARTS=all` also those under Patroni. Exit 1 where a test
+ * `npm run matrix -- [--failovers N]`: runs the tests of the failure matrix, with every clock and direction, 50 failovers in the rows that count them and 2,000
+ * sidecars in a herd, and prints each row with its bound and the worst that was seen. With `REMIT_PARTS=all` also those under Patroni. Exit 1 where a test
  * failed.
  */
 
@@ -15,7 +15,12 @@ const folder = mkdtempSync(join(tmpdir(), 'remit-matrix-'));
 const file = join(folder, 'figures');
 try {
   const { status } = spawnSync('npm', ['run', 'jest', '--', 'test/fleet/matrix/', 'test/patroni/'], {
-    env: { ...process.env, [FIGURES_FILE]: file, [FAILOVERS]: at === -1 ? '50' : process.argv[at + 1] },
+    env: {
+      ...process.env,
+      REMIT_THOROUGH: '1',
+      [FIGURES_FILE]: file,
+      [FAILOVERS]: at === -1 ? '50' : process.argv[at + 1],
+    },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   process.stdout.write(`\n${tableOf(existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n') : [])}\n`);

@@ -7,6 +7,7 @@ import { both, describeWith, envoyPart, faketimePart, postgresPart } from '../..
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
 import { failover } from '../../../src/dev/postgres/failover.ts';
 import { signalNode } from '../../postgres/signal-node.ts';
+import { thoroughly } from '../../thoroughly.ts';
 import { until } from '../../until.ts';
 import { clockOff, removeLeftClocks } from './clock-off.ts';
 import { LEASE_MS, RealFleet } from './real-fleet.ts';
@@ -281,7 +282,8 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a 
   });
 
   describeWith(faketimePart(), 'with another wall clock', (faketime) => {
-    const clocks = ['+1h', '-1h'];
+    /** The other direction found nothing of its own since the first release. */
+    const clocks = thoroughly(['+1h', '-1h'], ['-1h']);
     afterAll(removeLeftClocks);
 
     it.each(clocks)(`${titleOf('D-12')}, of a sidecar by %s`, async (by) => {
