@@ -5,13 +5,13 @@ export interface Resting {
 }
 
 /** Most units that keep connections between two calls. A connection of TLS takes some 300 KiB of the C heap. */
-const MAX_IDLE = 16;
+const MAX_IDLE = 64;
 /** Longest time that a unit keeps connections between two calls. Longer than an unused connection over HTTP/1.1 is kept. */
 const IDLE_MS = 5_000;
 
 /**
  * The units of a helper that may have connections although no call of them is under way. Tasks share no connection, and most of many tasks wait for a
- * model or a person: so 16 units keep theirs, for 5 s at most, and the unit that is idle for the longest time rests first.
+ * model or a person: so 64 units keep theirs, for 5 s at most, and the unit that is idle for the longest time rests first.
  */
 export class IdleUnits {
   /** Since when each is idle, by the monotonic clock; the longest idle first. */

@@ -7,12 +7,12 @@ import { until } from '../../until.ts';
 import { type Declared, type SeenCall, seenAt, type ServiceDomain, startServiceDomain } from './service-domain.ts';
 
 const { folder, remove } = scratch();
-/** Four times as many as keep connections between two calls. */
-const TASKS = 64;
+/** Three times as many as keep connections between two calls. */
+const TASKS = 192;
 const AT_ONCE = 8;
-/** 16, those of calls under way, and those that are being closed. */
-const MOST_OPEN = 40;
-const CALLS_EACH = 4;
+/** 64, those of calls under way, and those that are being closed. */
+const MOST_OPEN = 88;
+const CALLS_EACH = 2;
 let domain: ServiceDomain;
 let made: readonly Declared[];
 const open = new Set<Socket>();
