@@ -57,7 +57,9 @@ import {
   spireFolder,
 } from './parts/cache.ts';
 import { hasOwnNetwork } from './fleet/moved/in-own-network.ts';
-import { clientFolder, type ClientName } from './parts/clients.ts';
+import { thoroughly } from './thoroughly.ts';
+import { builtClientFolder, type BuiltClientName, builtClients } from './parts/built-clients.ts';
+import { clientFolder, type ClientName, isLargeClient } from './parts/clients.ts';
 import { goClientFolder, type GoClientName, goClients } from './parts/go-client.ts';
 import { verifierFolder } from './parts/verifier.ts';
 
@@ -302,8 +304,18 @@ export const patroniPart = (): Part<PatroniParts> => {
 };
 
 /** The folder with the packages of a client, of Python or npm, as a part. */
-export const clientPart = (name: ClientName): Part<string> =>
-  folderOf(`the packages of the client ${name}`, clientFolder(name));
+export const clientPart = (name: ClientName): Part<string> => {
+  const part = folderOf(`the packages of the client ${name}`, clientFolder(name));
+  return isLargeClient(name) ? thoroughPart(part) : part;
+};
+
+/** A part that takes much room or time: installed and used with `REMIT_THOROUGH=1` alone. */
+const thoroughPart = (part: Part<string>): Part<string> => ({
+  ...part,
+  found: thoroughly(part.found, null),
+  enable: 'REMIT_THOROUGH=1 npm run parts` and `REMIT_THOROUGH=1 npm test',
+  isOptional: thoroughly(part.isOptional ?? false, true),
+});
 
 /** A program in Go with the module that it tries, as a part. */
 export const goClientPart = (name: GoClientName): Part<string> => ({
@@ -311,6 +323,12 @@ export const goClientPart = (name: GoClientName): Part<string> => ({
   found: binariesIn(goClientFolder(name), { agent: 'agent' })?.agent ?? null,
   enable: 'npm run parts',
 });
+
+/** A program with an SDK of Rust or Java as a part: the folder in which it was built. */
+export const builtClientPart = (name: BuiltClientName): Part<string> =>
+  thoroughPart(
+    folderOf(`the program with ${builtClients[name].called} ${builtClients[name].version}`, builtClientFolder(name)),
+  );
 
 /** The verifier of ledgers in Go, which has no code of Remit, as a part. */
 export const verifierPart = (): Part<string> => ({

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { builtClients } from '../parts/built-clients.ts';
 import { goClients } from '../parts/go-client.ts';
 import { clientFolder, clientPackages, type ClientName } from '../parts/clients.ts';
 import { clientPart, describeWith } from '../parts.ts';
@@ -23,7 +24,7 @@ it('the page of clients has the versions that are tried', () => {
   const missing = names
     .flatMap((name) => clientPackages[name].packages)
     .map((one) => one.replace(pin, '$1 $2'))
-    .concat(Object.values(goClients).map(({ called, version }) => `${called} ${version}`))
+    .concat(Object.values({ ...goClients, ...builtClients }).map(({ called, version }) => `${called} ${version}`))
     .filter((one) => !page.includes(one));
   expect(missing).toEqual([]);
 });

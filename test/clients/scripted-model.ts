@@ -68,13 +68,41 @@ export async function startScriptedModel(): Promise<ScriptedModel> {
   };
 }
 
-/** Content is text, or a list of parts with text. */
-const textIn = (content: unknown): string =>
+/** The text of a message's content, which is text or a list of parts with text. */
+export const textIn = (content: unknown): string =>
   Array.isArray(content)
     ? content.map((part: { readonly text?: string }) => part.text ?? '').join('\n')
     : String(content);
 
-const completion = (call: ToolCall | undefined, index: number): object => ({
+/** A chat completion of OpenAI's API, as far as agents read it. */
+export interface Completion {
+  readonly id: string;
+  readonly object: string;
+  readonly created: number;
+  readonly model: string;
+  readonly usage: Readonly<Record<string, number>>;
+  readonly choices: readonly [
+    {
+      readonly index: number;
+      readonly finish_reason: string;
+      readonly message: {
+        readonly role: string;
+        readonly content: string | null;
+        /** The call that is asked for. */
+        readonly tool_calls?: readonly [
+          {
+            readonly id: string;
+            readonly type: string;
+            readonly function: { readonly name: string; readonly arguments: string };
+          },
+        ];
+      };
+    },
+  ];
+}
+
+/** The completion that asks for a call, or says `done` without one. @param index of the turn of the model */
+export const completion = (call: ToolCall | undefined, index: number): Completion => ({
   id: `completion-${index}`,
   object: 'chat.completion',
   created: 1,

@@ -22,6 +22,8 @@ export interface McpTestServer {
   readonly address: HostPort;
   /** Each executed tool with its arguments. */
   readonly ran: readonly (readonly [tool: string, args: unknown])[];
+  /** The task of each executed tool, in the same order. */
+  readonly ranFor: readonly string[];
   /** Method and headers of each received HTTP request. */
   readonly requests: readonly { readonly method: string; readonly headers: IncomingHttpHeaders }[];
   readonly close: () => Promise<void>;
@@ -33,6 +35,7 @@ const TOOLS = ['read_file', 'delete_file', 'share_file', 'lend_file', 'format_di
 /** Starts it on a free loopback port, at `/mcp`. */
 export async function startMcpServer(): Promise<McpTestServer> {
   const ran: (readonly [string, unknown])[] = [];
+  const ranFor: string[] = [];
   const requests: { method: string; headers: IncomingHttpHeaders }[] = [];
   const sessions = new Map<string, StreamableHTTPServerTransport>();
   const open = async (): Promise<StreamableHTTPServerTransport> => {
@@ -40,7 +43,7 @@ export async function startMcpServer(): Promise<McpTestServer> {
       sessionIdGenerator: randomUUID,
       onsessioninitialized: (id) => void sessions.set(id, transport),
     });
-    await toolServer(ran).connect(transport);
+    await toolServer(ran, ranFor).connect(transport);
     return transport;
   };
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -57,6 +60,7 @@ export async function startMcpServer(): Promise<McpTestServer> {
   return {
     address: { host: '127.0.0.1', port: address.port },
     ran,
+    ranFor,
     requests,
     close: async () => {
       for (const transport of sessions.values()) await transport.close();
@@ -68,13 +72,14 @@ export async function startMcpServer(): Promise<McpTestServer> {
   };
 }
 
-function toolServer(ran: (readonly [string, unknown])[]): Server {
+function toolServer(ran: (readonly [string, unknown])[], ranFor: string[]): Server {
   const server = new Server({ name: 'files', version: '1.0.0' }, { capabilities: { tools: {}, resources: {} } });
   server.setRequestHandler(ListToolsRequestSchema, () => ({
     tools: TOOLS.map((name) => ({ name, inputSchema: INPUT })),
   }));
-  server.setRequestHandler(CallToolRequestSchema, ({ params }) => {
+  server.setRequestHandler(CallToolRequestSchema, ({ params }, { requestInfo }) => {
     ran.push([params.name, params.arguments]);
+    ranFor.push(String(requestInfo?.headers['x-remit-task']));
     return { content: [{ type: 'text' as const, text: `${params.name} was run` }] };
   });
   server.setRequestHandler(ListResourcesRequestSchema, () => ({ resources: [] }));

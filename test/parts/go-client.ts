@@ -9,6 +9,7 @@ import { goBuildCache } from './go-part.ts';
 
 /** A program of `test/clients/go`, and the module that it tries. */
 export interface GoClient {
+  /** From `test/clients/go`. */
   readonly source: string;
   /** What its users call the module. */
   readonly called: string;
@@ -23,6 +24,12 @@ export const goClients = {
   'x-oauth2': { source: 'oauth2.go', called: 'x/oauth2', path: 'golang.org/x/oauth2', version: '0.38.0' },
   'mcp-go-sdk': {
     source: 'service.go',
+    called: 'go-sdk',
+    path: 'github.com/modelcontextprotocol/go-sdk/mcp',
+    version: '1.8.0',
+  },
+  'mcp-go-jobs': {
+    source: '../frameworks/go/jobs.go',
     called: 'go-sdk',
     path: 'github.com/modelcontextprotocol/go-sdk/mcp',
     version: '1.8.0',

@@ -25,6 +25,7 @@ import {
   spireFolder,
 } from './cache.ts';
 import { installAnalysis } from './analysis.ts';
+import { installBuiltClients } from './built-clients.ts';
 import { installCedar } from './cedar.ts';
 import { helm, installChartTools } from './chart-tools.ts';
 import { installClients } from './clients.ts';
@@ -45,7 +46,7 @@ import { installVerifier } from './verifier.ts';
 
 /**
  * `npm run parts`: installs what the tests run against into the cache folder, and says what takes time; with `REMIT_PARTS=all` also what only
- * long tests run against. `npm run parts -- cluster` installs what a cluster runs and nothing else, and `npm run parts -- istio-cluster` or `gateway-cluster` also
+ * long tests run against, with `REMIT_THOROUGH=1` also clients that are large or take Rust or Java. `npm run parts -- cluster` installs what a cluster runs and nothing else, and `npm run parts -- istio-cluster` or `gateway-cluster` also
  * what Istio or Envoy Gateway takes there. `npm run parts -- analysis` installs what `remit policy analyze` runs. Quick where all is there. Exit 1 where a part could not be had; the others are installed all the same.
  */
 
@@ -214,6 +215,7 @@ async function installAll(): Promise<void> {
     ...(await installChartTools(say)),
     ...(await installClients(say)),
     ...(await installGoClients(say)),
+    ...(await installBuiltClients(say)),
     await installVerifier(say),
     await makeImageBases(say),
   );
