@@ -17,7 +17,7 @@ export interface ClientPackages {
   readonly packages: readonly string[];
   /** Packages without a wheel, of Python alone: these are built. Default none. */
   readonly sources?: readonly string[];
-  /** Whether they are so large that only `REMIT_THOROUGH=1` installs and runs them. Default no. */
+  /** Whether they are so large, or start so slowly, that only `REMIT_THOROUGH=1` installs and runs them. Default no. */
   readonly isLarge?: true;
 }
 
@@ -50,10 +50,11 @@ export const clientPackages = {
   'agent-framework': {
     registry: 'pip',
     packages: ['agent-framework-core==1.23.0', 'agent-framework-openai==1.17.0', 'mcp==2.3.0', 'tenacity==9.1.4'],
+    isLarge: true,
   },
-  'google-adk': { registry: 'pip', packages: ['google-adk[mcp]==2.13.0'] },
-  smolagents: { registry: 'pip', packages: ['smolagents[mcp,openai]==1.26.0', 'mcp==1.30.0'] },
-  strands: { registry: 'pip', packages: ['strands-agents[openai]==1.62.0'] },
+  'google-adk': { registry: 'pip', packages: ['google-adk[mcp]==2.13.0'], isLarge: true },
+  smolagents: { registry: 'pip', packages: ['smolagents[mcp,openai]==1.26.0', 'mcp==1.30.0'], isLarge: true },
+  strands: { registry: 'pip', packages: ['strands-agents[openai]==1.62.0'], isLarge: true },
   fastmcp: { registry: 'pip', packages: ['fastmcp==4.2.3'] },
   fastapi: { registry: 'pip', packages: ['fastapi==0.163.2', 'uvicorn==0.54.0', 'mcp==2.3.0', 'httpx2==2.16.2'] },
   'a2a-python': { registry: 'pip', packages: ['a2a-sdk[http-server]==1.3.0'] },
@@ -77,6 +78,7 @@ export const clientPackages = {
   mastra: {
     registry: 'npm',
     packages: ['@mastra/core@1.71.0', '@mastra/mcp@2.0.0', '@ai-sdk/openai-compatible@3.0.92'],
+    isLarge: true,
   },
   pytest: { registry: 'pip', packages: ['pytest==9.2.0'] },
   vitest: { registry: 'npm', packages: ['vitest@5.1.2'] },
