@@ -10,8 +10,8 @@ import { readDescriptions } from '../tools/learn/descriptions/read-descriptions.
 import type { ReadDescriptions } from '../tools/learn/descriptions/read-descriptions.ts';
 import { boundsOf, bothSpans, ledgerBounds, ledgerSource, receivedSource } from '../tools/learn/record-window.ts';
 import type { RecordSource, Span } from '../tools/learn/record-window.ts';
-import { patchOf } from '../tools/learn/folder-patch.ts';
-import { learntFolder, writeLearntFolder } from '../tools/learn/write-folder.ts';
+import { folderPatch } from '../tools/learn/folder-patch.ts';
+import { filesToWrite, writeLearntFolder } from '../tools/learn/write-folder.ts';
 import { copiedFiles, KnownSet } from '../tools/learn/beside/known-set.ts';
 import { suiteTexts } from '../tools/policy/cases/suite-source.ts';
 import { policySetAt } from './policy/policy-operand.ts';
@@ -194,9 +194,9 @@ async function write(
     ['report.json', `${JSON.stringify(report, null, 2)}\n`],
   ]);
   const copied = beside === null ? undefined : copiedFiles(beside, new Set(files.keys()));
-  const all = learntFolder(files, copied);
+  const all = filesToWrite(files, copied);
   if (isProblem(all)) return taskRefusal(all.problem);
-  const written = out === undefined ? patchOf(all) : await writeLearntFolder(out, all);
+  const written = out === undefined ? folderPatch(all) : await writeLearntFolder(out, all);
   if (isProblem(written)) return taskRefusal(written.problem);
   io.progress?.('');
   if (isJson) {

@@ -1,6 +1,6 @@
 /** A learnt folder as a patch on standard output, for records in a pod from which no folder can be copied. */
 import type { Problem } from '../../core/runtime/problem.ts';
-import type { LearntFolder } from './write-folder.ts';
+import type { LearntFiles } from './write-folder.ts';
 
 /** Names that a patch has without quotes. */
 const PLAIN = /^[A-Za-z0-9._/-]+$/;
@@ -9,7 +9,7 @@ const PLAIN = /^[A-Za-z0-9._/-]+$/;
  * A patch that makes each file, as `git apply` takes it in an empty folder; it overwrites nothing. A problem if a file is no text, or has a name that a
  * patch would quote.
  */
-export function patchOf(files: LearntFolder): string | Problem {
+export function folderPatch(files: LearntFiles): string | Problem {
   const patches: string[] = [];
   for (const [name, content] of files) {
     if (typeof content !== 'string') return { problem: `\`${name}\` is no text, which a patch cannot have: use --out` };

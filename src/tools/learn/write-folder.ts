@@ -11,14 +11,14 @@ const NAME = /^(?:[a-z]+\/)?[a-z0-9][A-Za-z0-9_-]*(?:\.[a-z]+){1,2}$/;
 const COPIED = /^(?!.*(?:^|\/)\.{0,2}(?:\/|$))[^\0\\]+$/;
 
 /** The files of a learnt folder by name. */
-export type LearntFolder = ReadonlyMap<string, string | Uint8Array>;
+export type LearntFiles = ReadonlyMap<string, string | Uint8Array>;
 
 /**
  * All files of a learnt folder, or a problem if one has a name that would lead out of it.
  *
  * @param copied unchanged files of the existing policy folder
  */
-export function learntFolder(learnt: LearntFolder, copied: LearntFolder = new Map()): LearntFolder | Problem {
+export function filesToWrite(learnt: LearntFiles, copied: LearntFiles = new Map()): LearntFiles | Problem {
   const wrong =
     [...learnt.keys()].find((name) => !NAME.test(name) && !(isCatalogFile(name) && COPIED.test(name))) ??
     [...copied.keys()].find((name) => !COPIED.test(name));
@@ -31,7 +31,7 @@ export function learntFolder(learnt: LearntFolder, copied: LearntFolder = new Ma
  * Writes files into a folder, which is made if it is missing. It overwrites nothing: if one of the files exists, nothing is written, and the
  * problem names it. A subfolder that is a link is refused, so that nothing is written outside.
  */
-export async function writeLearntFolder(folder: string, files: LearntFolder): Promise<Problem | null> {
+export async function writeLearntFolder(folder: string, files: LearntFiles): Promise<Problem | null> {
   const folders = new Set([...files.keys()].map((name) => join(folder, dirname(name))));
   try {
     for (const within of [folder, ...folders]) {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
-import { patchOf } from '../../../src/tools/learn/folder-patch.ts';
+import { folderPatch } from '../../../src/tools/learn/folder-patch.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 
@@ -16,7 +16,7 @@ it('makes each file as it is, by `git apply`, and overwrites none', () => {
     ['empty.cedar', ''],
     ['c.md', '--- a/other\n+++ b/../other\n@@ -0,0 +1 @@\n+more\n\\ No newline at end of file\n'],
   ]);
-  const patch = `${must(patchOf(files))}\n`;
+  const patch = `${must(folderPatch(files))}\n`;
   const cwd = folder();
   const apply = (): Buffer => execFileSync('git', ['apply', '-'], { cwd, input: patch, stdio: 'pipe' });
   apply();
@@ -29,5 +29,5 @@ it.each([
   ['a name that would be quoted', 'a "b".yaml', ''],
   ['a line break in a name', 'a\nb.yaml', ''],
 ])('refuses %s', (_what, name, content) => {
-  expect(patchOf(new Map([[name, content]]))).toEqual({ problem: expect.stringContaining('use --out') });
+  expect(folderPatch(new Map([[name, content]]))).toEqual({ problem: expect.stringContaining('use --out') });
 });

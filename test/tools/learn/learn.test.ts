@@ -10,7 +10,7 @@ import { isProblem } from '../../../src/core/runtime/problem.ts';
 import { learnMarkdown } from '../../../src/tools/learn/learn-markdown.ts';
 import { learnReport } from '../../../src/tools/learn/learn-report.ts';
 import { usesIn } from '../../../src/tools/learn/record-window.ts';
-import { learntFolder, writeLearntFolder } from '../../../src/tools/learn/write-folder.ts';
+import { filesToWrite, writeLearntFolder } from '../../../src/tools/learn/write-folder.ts';
 import { must } from '../../builders/must.ts';
 import { testFolders } from '../../builders/test-folders.ts';
 import { thoroughly } from '../../thoroughly.ts';
@@ -356,11 +356,11 @@ describe('writeLearntFolder', () => {
   });
 });
 
-describe('learntFolder', () => {
+describe('filesToWrite', () => {
   it.each(['../a.yaml', 'tests/../../a.yaml', '/etc/a.yaml', '.a.yaml', 'a/b/c.yaml', 'a\0.yaml'])(
     'refuses the name %j',
     (name) => {
-      expect(learntFolder(new Map([[name, '']]))).toHaveProperty('problem');
+      expect(filesToWrite(new Map([[name, '']]))).toHaveProperty('problem');
     },
   );
 });
