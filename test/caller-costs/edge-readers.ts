@@ -396,7 +396,7 @@ export const notAtTheEdge: Readonly<Record<string, string>> = {
   'agent/service/task-ends.ts': 'answers of the issuer',
   'agent/service/task-service.ts': 'requests that taskRequestFrom has read',
   'agent/service/task-unit.ts': 'answers of the issuer',
-  'agent/service/idle-units.ts': 'no text: when units were idle',
+  'agent/service/idle-units.ts': 'no text',
   'agent/service/unit-way.ts': 'answers of the issuer',
   'agent/service/tasks-api.ts': 'sockets; requests are read by segmentOf and taskRequestFrom',
   'agent/service/templates.ts templatesIn': 'files of the operator',

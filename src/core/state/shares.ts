@@ -26,6 +26,8 @@ const IDLE_MS = 10_000;
 const SWEEP_MS = 2_000;
 /** Tasks that end within so long are looked at together. */
 const ENDED_MS = 10;
+/** Counters that are looked at in one turn after an end: of very many, the look may take no check's time. */
+const LOOKED_AT_ONCE = 256;
 /** For so long after its share was given back, a counter is kept for uses that took from it and whose calls prove not to be sent. */
 const RETIRED_MS = 60_000;
 /** Waits before a loan whose result is unknown is asked for again by the same id. */
@@ -59,7 +61,11 @@ export class Shares implements Settling {
   /** Counters that were set aside, oldest first, at most `MAX_SHARES`. */
   readonly #retired = new Map<string, HeldCounter>();
   #isClosed = false;
+  /** Whether a task has ended since the last look began. */
   #isEndDue = false;
+  /** Counters that are still to be looked at. */
+  #toLook: HeldCounter[] = [];
+  #isLookDue = false;
   /** Incremented each time all shares are forgotten. */
   #life = 0;
   #cancelSweep: () => void;
@@ -126,19 +132,16 @@ export class Shares implements Settling {
     return (await this.#returned(retired)) && isAll;
   }
 
-  /** A task has ended. What is held for tasks that have is given back at once. */
+  /** A task has ended. What is held for tasks that have is given back at once, of thousands of counters within a second. */
   ended(): void {
-    if (this.#isEndDue || this.#isClosed) return;
     this.#isEndDue = true;
-    this.#options.after(ENDED_MS, () => {
-      this.#isEndDue = false;
-      this.#returnEnded();
-    });
+    this.#lookSoon();
   }
 
   /** Forgets all shares: this is another database, or an earlier state of it, which may not know what was lent. */
   forget(): void {
     this.#life += 1;
+    this.#toLook = [];
     this.#counters.clear();
     this.#retired.clear();
   }
@@ -260,6 +263,7 @@ export class Shares implements Settling {
     for (const counter of idle) this.#retire(counter);
     void this.#returned(idle);
     // Another process may have ended tasks.
+    this.#isEndDue = true;
     this.#returnEnded();
     for (const { name, retiredMs } of this.#retired.values()) {
       if (retiredMs !== null && nowMs - retiredMs < RETIRED_MS) break;
@@ -268,10 +272,26 @@ export class Shares implements Settling {
     this.#cancelSweep = this.#options.after(SWEEP_MS, () => this.#sweep());
   }
 
+  #lookSoon(): void {
+    if (this.#isLookDue || this.#isClosed || this.#options.hasEnded === undefined) return;
+    this.#isLookDue = true;
+    this.#options.after(ENDED_MS, () => {
+      this.#isLookDue = false;
+      this.#returnEnded();
+    });
+  }
+
   #returnEnded(): void {
     const { hasEnded } = this.#options;
     if (hasEnded === undefined) return;
-    const over = [...this.#counters.values()].filter(({ share, users }) => share.left > 0 && users.haveEnded(hasEnded));
+    if (this.#toLook.length === 0 && this.#isEndDue) {
+      this.#isEndDue = false;
+      this.#toLook = [...this.#counters.values()];
+    }
+    const over = this.#toLook
+      .splice(-LOOKED_AT_ONCE)
+      .filter(({ retiredMs, share, users }) => retiredMs === null && share.left > 0 && users.haveEnded(hasEnded));
+    if (this.#toLook.length > 0 || this.#isEndDue) this.#lookSoon();
     // The next task may use a limit as often.
     for (const counter of over) if (counter.key !== null) this.#retire(counter);
     void this.#returned(over);

@@ -299,6 +299,29 @@ describe('Shares', () => {
     close();
   });
 
+  it('looks at few counters in one turn after an end, and at all of them within a second', async () => {
+    const clock = new Clock();
+    const returned = new Set<string>();
+    const lending: Settling = {
+      settle: async ({ ahead }) => (ahead === undefined ? null : { lent: ahead }),
+      giveBack: async ({ key }) => returned.add(key?.id ?? '').size > 0,
+    };
+    let looks = 0;
+    const hasEnded = (): boolean => (looks += 1) > 0;
+    const ports = { monotonicMs: () => clock.nowMs, randomBytes };
+    const shares = new Shares(lending, { ports, clocks: () => clock.read(), after: clock.after, hasEnded });
+    for (let n = 1; n <= 1_000; n += 1)
+      for (let use = 0; use < 5; use += 1)
+        await made(shares, { ...useOf(calls(1_000)), key: { issuer: 'i', id: `task-${n}` } });
+    await clock.pass(10);
+    shares.ended();
+    await clock.pass(10);
+    expect(looks).toBeLessThanOrEqual(256);
+    await clock.pass(990);
+    expect([looks, returned.size]).toEqual([1_000, 1_000]);
+    await shares.close();
+  });
+
   it('gives back what is held for a task that another process ended, before it lies idle', async () => {
     const { clock, process, spent, end, close } = opened();
     const shares = process();
