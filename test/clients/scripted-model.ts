@@ -48,17 +48,26 @@ export async function startScriptedModel(): Promise<ScriptedModel> {
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify(completion(call, next)));
   };
+  return {
+    ...(await servedModel(answer)),
+    follow: (wanted) => {
+      const gets: Handed[] = wanted.map(() => null);
+      [calls, handed] = [wanted, gets];
+      return () => gets;
+    },
+  };
+}
+
+/** Serves a model on a free loopback port. */
+export async function servedModel(
+  answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+): Promise<Pick<ScriptedModel, 'url' | 'close'>> {
   const http = createServer((request, response) => void answer(request, response));
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');
   const { port } = http.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}/v1`,
-    follow: (wanted) => {
-      const gets: Handed[] = wanted.map(() => null);
-      [calls, handed] = [wanted, gets];
-      return () => gets;
-    },
     close: async () => {
       const closed = once(http, 'close');
       http.close();

@@ -1,7 +1,5 @@
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { completion, type Handed, textIn, type ToolCall } from '../scripted-model.ts';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { completion, type Handed, servedModel, textIn, type ToolCall } from '../scripted-model.ts';
 
 /** A name of a job, as prompts have it. */
 const JOB = /\bjob-[a-z]+(?:-[a-z]+)*\b/;
@@ -50,22 +48,12 @@ export async function startJobModel(): Promise<JobModel> {
     response.writeHead(200, { 'content-type': asked.stream === true ? 'text/event-stream' : 'application/json' });
     response.end(asked.stream === true ? streamed(reply) : JSON.stringify(reply));
   };
-  const http = createServer((request, response) => void answer(request, response));
-  http.listen(0, '127.0.0.1');
-  await once(http, 'listening');
-  const { port } = http.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${port}/v1`,
+    ...(await servedModel(answer)),
     follow: (wanted) => {
       const gets = new Map(Array.from(wanted, ([job, calls]) => [job, calls.map((): Handed => null)]));
       [jobs, handed] = [wanted, gets];
       return () => gets;
-    },
-    close: async () => {
-      const closed = once(http, 'close');
-      http.close();
-      http.closeAllConnections();
-      await closed;
     },
   };
 }

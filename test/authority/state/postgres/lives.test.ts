@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { Client } from 'pg';
 import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
 import type { PostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
-import { connectionOf } from '../../../../src/authority/state/postgres/primary.ts';
 import { restoreDatabase } from '../../../../src/authority/state/postgres/restore-database.ts';
-import { must, mustFind } from '../../../builders/must.ts';
+import { must } from '../../../builders/must.ts';
 import { observeOrder, stopOrder } from '../../../builders/order.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
@@ -13,7 +11,7 @@ import { withClosers } from '../../../builders/with-closers.ts';
 import type { Closers } from '../../../builders/with-closers.ts';
 import { testFolders } from '../../../builders/test-folders.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
-import { mustOpenState } from '../../../postgres/opening.ts';
+import { mustOpenState, openAttack } from '../../../postgres/opening.ts';
 import { PostgresPlaces } from '../../../postgres/places.ts';
 import { until } from '../../../until.ts';
 
@@ -51,14 +49,7 @@ describeWith(postgresPart(), 'the lives of a database, for the login of the auth
       closers.push(() => state.close());
       return state;
     };
-    const client = new Client(connectionOf(target, mustFind(target.hosts[0])));
-    await client.connect();
-    closers.push(() => client.end());
-    const attack = (text: string): Promise<string> =>
-      client.query(text).then(
-        ({ rowCount }) => `${rowCount} rows`,
-        (error: Error) => error.message,
-      );
+    const attack = await openAttack(url, closers);
     const state = await open();
     expect(await declare(state, 1)).toBeNull();
     expect(await state.authority.putOrder(stopOrder(), [])).toBeNull();

@@ -1,7 +1,6 @@
 import type { LimitSpend } from '../../../../src/core/limit/limit-spend.ts';
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
-import { Client } from 'pg';
 import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
 import { stopBySignal } from '../../../../src/authority/issuer/signals/stop.ts';
 import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
@@ -11,12 +10,12 @@ import { UNSEALED } from '../../../../src/core/order/unsealed.ts';
 import { encodedRecord } from '../../../../src/core/ledger/encoded-record.ts';
 import { signalLimits } from '../../../../src/core/state/signal-queue.ts';
 import { migratePostgres } from '../../../../src/authority/state/postgres/migrate.ts';
-import { connectionOf } from '../../../../src/authority/state/postgres/primary.ts';
-import { must, mustFind } from '../../../builders/must.ts';
+import { must } from '../../../builders/must.ts';
 import { observeOrder, stopOrder } from '../../../builders/order.ts';
 import { testFolders } from '../../../builders/test-folders.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
+import { openAttack } from '../../../postgres/opening.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
 import { OWNER, PostgresPlaces } from '../../../postgres/places.ts';
 
@@ -96,15 +95,7 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(await state.settling.settle({ ...ofLimits('d-0'), spends })).toEqual({ left: [8, 8] });
     expect(await state.authority.rememberOnce('signal', 'one', nowMs + HOUR_MS)).toBe('new');
     expect(await state.authority.putOrder(stopOrder(), [])).toBeNull();
-    const target = must(postgresTargetFrom(url));
-    const client = new Client(connectionOf(target, mustFind(target.hosts[0])));
-    await client.connect();
-    closers.push(() => client.end());
-    const attack = (text: string): Promise<string> =>
-      client.query(text).then(
-        ({ rowCount }) => `${rowCount} rows`,
-        (error: Error) => error.message,
-      );
+    const attack = await openAttack(url, closers);
     return { state, url, forged, attack };
   };
 
