@@ -8,6 +8,7 @@ import { leafBytes } from '../../src/core/ledger/proof/leaf.ts';
 import type { LedgerRecord } from '../../src/core/ledger/record.ts';
 import type { SpiffeId } from '../../src/core/identity/spiffe-id.ts';
 import { must } from '../builders/must.ts';
+import { mustOpenLog, settingsIn } from '../core/ledger/log/logs.ts';
 
 /**
  * Records as a fleet makes them: 5,000 tasks at a time of 400 agents at 40 sidecars, for each use its outcome, one in 50 denied, one in 10,000 allowed and
@@ -82,6 +83,41 @@ export function recordOfFleet(n: number): LedgerRecord {
     tokenUse: 1 + (use % USES_OF_TASK),
     traceId: hex(use, 32),
   };
+}
+
+/**
+ * Writes the ledger of one Remit, in segments of 256 MiB; the log's clock goes with the records. Calls back with the number of records so far. Returns the
+ * folder of the log.
+ */
+export function writeLedger(
+  at: string,
+  { count, recordAt }: { readonly count: number; readonly recordAt: (n: number) => LedgerRecord },
+  onRecords: (count: number) => void,
+): string {
+  const settings = settingsIn(at, {
+    segment: { maxBytes: 256 * 1024 ** 2, maxAgeMs: Number.MAX_SAFE_INTEGER },
+    retain: { maxBytes: Number.MAX_SAFE_INTEGER, maxAgeMs: Number.MAX_SAFE_INTEGER },
+  });
+  const clock = { nowMs: START_MS };
+  const log = mustOpenLog(settings, {
+    nowMs: () => clock.nowMs,
+    monotonicMs: () => clock.nowMs,
+    randomBytes: (length) => Buffer.alloc(length, 7),
+  });
+  const batch = 1_000;
+  for (let n = 0; n < count; n += batch) {
+    const records = Array.from({ length: Math.min(batch, count - n) }, (_, index) => recordAt(n + index));
+    clock.nowMs = records[0]?.at ?? clock.nowMs;
+    const outcome = log.append(
+      records.map((each) => ({ bytes: must(encodedRecord(each)).bytes, outbox: null })),
+      'f'.repeat(32),
+    );
+    must(outcome ?? 'done');
+    if (log.isCheckpointDue) log.checkpoint();
+    onRecords(n + records.length);
+  }
+  log.close();
+  return settings.folder;
 }
 
 const SIDECARS = 40;

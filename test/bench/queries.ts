@@ -4,14 +4,12 @@ import { parseArgs } from 'node:util';
 import { indexReceived } from '../../src/authority/records/received-index.ts';
 import { SearchedReceived } from '../../src/authority/records/received-records.ts';
 import { pathTemplateFrom } from '../../src/core/action/catalog/template.ts';
-import { encodedRecord } from '../../src/core/ledger/encoded-record.ts';
 import { indexLedger } from '../../src/core/ledger/log/indexed-ledger.ts';
 import { LogReader } from '../../src/core/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../src/core/ledger/log/segment/record-filter.ts';
 import { must, mustFind } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
-import { mustOpenLog, settingsIn } from '../core/ledger/log/logs.ts';
-import { copyReceived, recordOfFleet, START_MS, writeReceived } from './many-records.ts';
+import { copyReceived, recordOfFleet, START_MS, writeLedger, writeReceived } from './many-records.ts';
 import { median } from './statistics.ts';
 
 /**
@@ -85,32 +83,6 @@ function ledgerReader(at: string): Reader {
   };
 }
 
-/** Writes a ledger in segments of 256 MiB. */
-function writeLedger(at: string): string {
-  const settings = settingsIn(at, { segment: { maxBytes: 256 * 1024 ** 2, maxAgeMs: Number.MAX_SAFE_INTEGER } });
-  const clock = { nowMs: START_MS };
-  const log = mustOpenLog(settings, {
-    nowMs: () => clock.nowMs,
-    monotonicMs: () => clock.nowMs,
-    randomBytes: (length) => Buffer.alloc(length, 7),
-  });
-  const batch = 1_000;
-  for (let n = 0; n < count; n += batch) {
-    const records = Array.from({ length: Math.min(batch, count - n) }, (_, index) => recordOfFleet(n + index));
-    clock.nowMs = records[0]?.at ?? clock.nowMs;
-    must(
-      log.append(
-        records.map((each) => ({ bytes: must(encodedRecord(each)).bytes, outbox: null })),
-        'f'.repeat(32),
-      ) ?? 'done',
-    );
-    if (log.isCheckpointDue) log.checkpoint();
-    progress('written')(n + batch);
-  }
-  log.close();
-  return settings.folder;
-}
-
 const sizeOf = (at: string): number =>
   readdirSync(at).reduce((sum, name) => sum + statSync(join(at, name)).size, 0) / 1024 ** 2;
 
@@ -124,7 +96,7 @@ function run(): void {
   const isLedger = values.of === 'ledger';
   let at = join(folder(), 'records');
   const writing = secondsOf(() => {
-    if (isLedger) at = writeLedger(at);
+    if (isLedger) at = writeLedger(at, { count, recordAt: recordOfFleet }, progress('written'));
     else writeReceived(at, count, progress('written'));
   });
   const indexing = secondsOf(() => {

@@ -34,6 +34,9 @@ export interface Domain {
 /** Longer than a soak: nothing is issued again here, and a task token ends with the certificate that it is bound to. */
 const TTL_SECONDS = 43_200;
 
+/** More than a load asks for in a second, of each kind. */
+const ENOUGH = 1_000_000;
+
 export async function newDomain(): Promise<Domain> {
   const authority = await createAuthority('acme.test', systemPorts);
   const caller = async (path: string): Promise<Caller> => {
@@ -294,7 +297,7 @@ const ownState = ({
     signingKey: 'key.pem',
     tokenSeconds: tokenSeconds ?? 300,
     taskSeconds: 7_200,
-    limits: issuerLimits ?? { requestsPerSecondPerClient: 1_000_000 },
+    limits: issuerLimits ?? { requestsPerSecondPerClient: ENOUGH, withdrawalsPerSecondPerClient: ENOUGH },
     ...(operators === undefined ? {} : { operators }),
   },
   state: 'sqlite:state.db',
