@@ -15,6 +15,9 @@
  * - `--no-maglev`: without V8's third compiler between Sparkplug and TurboFan. What it compiles at the beginning of a load holds 20 MiB of the
  *   C heap at once, of which 5 and more stay; a sidecar takes 9 MiB less under load and 3 less when idle, a start 0.03 s less, and the p99 of
  *   the first half minute is shorter. Throughput and processor time are equal afterwards; the first two seconds take 0.4 s more.
+ * - `--always-sparkplug`: compiles each function at its first call instead of interpreting it at first. In the first ten seconds at 1,000 checks
+ *   a second the p99 of one process falls from 56 to 21 ms, that of a sidecar from 280 to 190, and it no longer refuses checks in
+ *   its first second. A start takes 0.05 s more, a process 6 MiB.
  * - `--expose-gc`: for the collections of `garbage.ts`.
  */
 export const SERVING_FLAGS: readonly string[] = [
@@ -24,6 +27,7 @@ export const SERVING_FLAGS: readonly string[] = [
   '--wasm-num-compilation-tasks=1',
   '--wasm-tiering-budget=100000000',
   '--no-maglev',
+  '--always-sparkplug',
   '--expose-gc',
 ];
 

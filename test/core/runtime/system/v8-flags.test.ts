@@ -30,14 +30,15 @@ describe('a server has all settings', () => {
   });
 
   it.each([
-    ['remit', 'serve'],
-    ['remit@', 'serve'],
-    ['remit-authority', 'serve'],
-    ['remit-agent@', 'agent'],
-  ])('if %s.service starts it', async (name, role) => {
+    ['remit', 'serve', SERVING_FLAGS],
+    ['remit@', 'serve', SERVING_FLAGS],
+    ['remit-authority', 'serve', SERVING_FLAGS],
+    // It answers no checks, and keeps the memory for tasks.
+    ['remit-agent@', 'agent', SERVING_FLAGS.filter((flag) => flag !== '--always-sparkplug')],
+  ])('if %s.service starts it', async (name, role, flags) => {
     const text = await readFile(`deploy/systemd/system/${name}.service`, 'utf8');
     const [command = ''] = /(?<=^ExecStart=).*/m.exec(text.replaceAll(/\\\n +/g, '')) ?? [];
-    const started = ['/usr/bin/env', 'node', ...SERVING_FLAGS, '/usr/bin/remit', role];
+    const started = ['/usr/bin/env', 'node', ...flags, '/usr/bin/remit', role];
     expect(command.split(' ').slice(0, started.length)).toEqual(started);
     expect(text).toContain(`\nEnvironment=${allocator.join(' ')}\n`);
   });
