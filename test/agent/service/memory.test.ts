@@ -50,23 +50,27 @@ it(
       SERVING_ALLOCATOR,
       AS_ITS_UNIT,
     );
-    await running.said('ready');
-    const url = /^REMIT_TASKS=(.*)$/m.exec(readFileSync(join(at, 'environment'), 'utf8'))?.[1] ?? '';
-    const tasks = await mapSeveral(Array.from({ length: TASKS }), 8, () =>
-      until(async () => {
-        const made = await declaredAt(url);
-        if (made.status !== 201) return false;
-        const seen = await seenAt(`${made.forward['tools']}/v1`);
-        return seen.task === made.task && made.task;
-      }),
-    );
-    expect(new Set(tasks).size).toBe(TASKS);
-    expect(await (await fetch(url)).json()).toEqual({ open: TASKS, max: 5_000 });
-    expect(residentMib(running.child.pid)).toBeLessThan(MOST_MIB);
-    running.child.kill('SIGTERM');
-    expect(await running.exit).toBe(0);
-    // What it had no time to cancel, its watcher does.
-    await until(() => tasks.every((task) => domain.run.stateOf(task) === 'cancelled'));
+    try {
+      await running.said('ready');
+      const url = /^REMIT_TASKS=(.*)$/m.exec(readFileSync(join(at, 'environment'), 'utf8'))?.[1] ?? '';
+      const tasks = await mapSeveral(Array.from({ length: TASKS }), 8, () =>
+        until(async () => {
+          const made = await declaredAt(url);
+          if (made.status !== 201) return false;
+          const seen = await seenAt(`${made.forward['tools']}/v1`);
+          return seen.task === made.task && made.task;
+        }),
+      );
+      expect(new Set(tasks).size).toBe(TASKS);
+      expect(await (await fetch(url)).json()).toEqual({ open: TASKS, max: 5_000 });
+      expect(residentMib(running.child.pid)).toBeLessThan(MOST_MIB);
+      running.child.kill('SIGTERM');
+      expect(await running.exit).toBe(0);
+      // What it had no time to cancel, its watcher does.
+      await until(() => tasks.every((task) => domain.run.stateOf(task) === 'cancelled'));
+    } finally {
+      running.child.kill('SIGKILL');
+    }
   },
   thoroughly(3_600_000, 300_000),
 );
