@@ -16,8 +16,8 @@
  *   C heap at once, of which 5 and more stay; a sidecar takes 9 MiB less under load and 3 less when idle, a start 0.03 s less, and the p99 of
  *   the first half minute is shorter. Throughput and processor time are equal afterwards; the first two seconds take 0.4 s more.
  * - `--always-sparkplug`: compiles each function at its first call instead of interpreting it at first. In the first ten seconds at 1,000 checks
- *   a second the p99 of one process falls from 56 to 21 ms, that of a sidecar from 280 to 190, and it no longer refuses checks in
- *   its first second. A start takes 0.05 s more, a process 6 MiB.
+ *   a second the p99 of one process falls from 42 to 24 ms, that of a sidecar from 300 to 218, which refuses 5 calls for 66
+ *   (medians of four to six runs). A start takes 0.05 s more, a process 6 MiB.
  * - `--expose-gc`: for the collections of `garbage.ts`.
  */
 export const SERVING_FLAGS: readonly string[] = [
