@@ -16,6 +16,7 @@ import type { StartRehearsal } from '../serve/start-rehearsal.ts';
 import type { Remit } from '../serve/remit.ts';
 import { messageOfFault } from '../core/runtime/repeatedly.ts';
 import { nodeFaults } from '../core/runtime/system/node-faults.ts';
+import { lowerCompilers } from '../core/runtime/system/thread-priority.ts';
 import { settingsMissing } from '../core/runtime/system/v8-flags.ts';
 import { tellTermination } from '../core/runtime/system/termination-message.ts';
 import { logTo } from '../core/telemetry/log.ts';
@@ -94,6 +95,8 @@ export const serve: Command = {
       rehearse: () => rehearsed(read.value, { io, guard }),
     });
     if ('problem' in remit) return notStarted(remit, { io, log });
+    // Not before: a start waits for what they compile.
+    lowerCompilers();
     reloads.started(remit);
     collectOnceIdle({ after });
     const end = await Promise.race([ended, fatal.promise.then((detail) => ({ detail }))]);
