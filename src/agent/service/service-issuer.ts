@@ -69,7 +69,7 @@ export function serviceIssuer(
           : client.declare(declaration, traceparent),
       );
     },
-    end: (taskId, by) => lanes.ending.run(() => client.end(taskId, by)),
+    end: (...of) => lanes.ending.run(() => client.end(...of)),
     suspend: (taskId) => lanes.ending.run(() => client.suspend(taskId)),
     further: (taskId) => lanes.renewing.run(() => client.further(taskId)),
     task: (taskId) => lanes.renewing.run(() => client.task(taskId)),

@@ -43,8 +43,8 @@ export class TaskEnds {
     this.#parts = parts;
   }
 
-  /** Ends a unit: its connections at once, then its tasks. */
-  begin(unit: TaskUnit, by: 'complete' | 'cancel'): EndedTask {
+  /** Ends a unit: its connections at once, then its tasks. @param traceparent of the request that ends it; `null` if there is none */
+  begin(unit: TaskUnit, by: 'complete' | 'cancel', traceparent: string | null): EndedTask {
     const { promise, resolve } = Promise.withResolvers<EndedTask>();
     const ended = { taskId: unit.id, by, state: 'ending', settled: promise };
     const ids = unit.tasks.map(({ id }) => id);
@@ -53,7 +53,9 @@ export class TaskEnds {
     const unanswered = (): void => resolve(ended);
     const stopWaiting = afterReading(ANSWER_MS, unanswered);
     const settle = async (): Promise<void> => {
-      const states = await Promise.all(ids.map((taskId) => this.#ended(taskId, { by, onUnanswered: unanswered })));
+      const states = await Promise.all(
+        ids.map((taskId) => this.#ended(taskId, { by, traceparent, onUnanswered: unanswered })),
+      );
       await withdrawn;
       // If the tasks ended differently, report the end that was not asked for.
       ended.state = states.find((state) => state !== asked) ?? asked;
@@ -66,7 +68,11 @@ export class TaskEnds {
   /** Cancels tasks whose URL nobody has. */
   cancelLeft(taskIds: readonly string[]): Promise<void> {
     const cancel = async (): Promise<void> => {
-      await Promise.all(taskIds.map((taskId) => this.#ended(taskId, { by: 'cancel', onUnanswered: () => undefined })));
+      await Promise.all(
+        taskIds.map((taskId) =>
+          this.#ended(taskId, { by: 'cancel', traceparent: null, onUnanswered: () => undefined }),
+        ),
+      );
     };
     return this.#track(cancel());
   }
@@ -90,10 +96,18 @@ export class TaskEnds {
   /** The state in which a task has ended. Rejects if it was given up. */
   async #ended(
     taskId: string,
-    { by, onUnanswered }: { readonly by: 'complete' | 'cancel'; readonly onUnanswered: () => void },
+    {
+      by,
+      traceparent,
+      onUnanswered,
+    }: {
+      readonly by: 'complete' | 'cancel';
+      readonly traceparent: string | null;
+      readonly onUnanswered: () => void;
+    },
   ): Promise<string> {
     for (let attempt = 0; ; attempt += 1) {
-      const answer: TaskView | IssuerProblem = await this.#parts.end(taskId, by);
+      const answer: TaskView | IssuerProblem = await this.#parts.end(taskId, by, traceparent);
       if (!isIssuerProblem(answer) || !answer.isTransient) {
         this.#answered();
         await this.#parts.journal.ended(taskId).catch(() => undefined);

@@ -192,12 +192,14 @@ export class TaskService {
   /**
    * Ends the tasks of a unit. Its URLs are dead at once; resolves with what the issuer says, or once it could not be asked: then it is asked
    * again until it answers.
+   *
+   * @param traceparent of the request that ends it; `null` if there is none
    */
-  end(unit: TaskUnit, by: 'complete' | 'cancel'): Promise<EndedTask> {
+  end(unit: TaskUnit, by: 'complete' | 'cancel', traceparent: string | null = null): Promise<EndedTask> {
     const known = this.#endOf.get(unit);
     if (known !== undefined) return known.settled;
     this.#units.delete(unit);
-    const ended = this.#ends.begin(unit, by);
+    const ended = this.#ends.begin(unit, by, traceparent);
     this.#endOf.set(unit, ended);
     const forget = (secret: string, what: EndedSecret['what']): void => {
       this.#secrets.delete(secretKey(secret));

@@ -115,7 +115,7 @@ export class TasksApi {
     }
     const opened = this.#service.opened(segment);
     if (opened?.kind === 'end') this.#places.admit(request.socket);
-    return answer(response, await this.#atEnd(segment, method, rest));
+    return answer(response, await this.#atEnd(segment, { method, rest, traceparent: traceparentOf(request) }));
   }
 
   #isTasks(target: string): boolean {
@@ -133,19 +133,23 @@ export class TasksApi {
     const unit = await this.#service.declare(asked, waiting);
     if (isApiAnswer(unit)) return answer(response, unit);
     // Nobody has its URL.
-    if (response.destroyed) return void (await this.#service.end(unit, 'cancel'));
+    if (response.destroyed) return void (await this.#service.end(unit, 'cancel', waiting.traceparent));
     const created: ApiAnswer = { status: 201, body: this.#created(unit), headers: {} };
-    return asked.hold ? this.#hold(unit, response, created) : answer(response, created);
+    return asked.hold ? this.#hold(unit, response, { ...created, ...waiting }) : answer(response, created);
   }
 
   /**
    * Answers with a line for the task, and later with a second line for its end. The answer stays open until then; if it breaks
    * off, the task is cancelled.
    */
-  #hold(unit: TaskUnit, response: ServerResponse, { status, body }: ApiAnswer): void {
+  #hold(
+    unit: TaskUnit,
+    response: ServerResponse,
+    { status, body, traceparent }: ApiAnswer & { readonly traceparent: string | null },
+  ): void {
     response.writeHead(status, { ...HEADERS, 'content-type': 'application/x-ndjson' });
     response.write(`${JSON.stringify(body)}\n`);
-    response.once('close', () => void this.#service.end(unit, 'cancel'));
+    response.once('close', () => void this.#service.end(unit, 'cancel', traceparent));
     unit.onWithdrawn(() => {
       if (!response.destroyed) response.end(`${JSON.stringify({ task: unit.id, state: 'ended' })}\n`);
     });
@@ -169,7 +173,14 @@ export class TasksApi {
   }
 
   /** `DELETE` completes, `POST …/cancel` cancels, `GET` shows the state. Idempotent for the same end. */
-  async #atEnd(secret: string, method: string, rest: string): Promise<ApiAnswer> {
+  async #atEnd(
+    secret: string,
+    {
+      method,
+      rest,
+      traceparent,
+    }: { readonly method: string; readonly rest: string; readonly traceparent: string | null },
+  ): Promise<ApiAnswer> {
     const opened = this.#service.opened(secret);
     const ended = this.#service.endedBy(secret, 'end');
     const unit = opened?.kind === 'end' ? opened.unit : null;
@@ -178,7 +189,7 @@ export class TasksApi {
       return unit === null ? shown(ended) : { status: 200, body: { task: unit.id, state: 'active' } };
     const by = rest === '/cancel' ? 'cancel' : 'complete';
     if (method !== (by === 'cancel' ? 'POST' : 'DELETE')) return notAllowed(by === 'cancel' ? 'POST' : 'DELETE, GET');
-    if (unit !== null) return shown(await this.#service.end(unit, by), by);
+    if (unit !== null) return shown(await this.#service.end(unit, by, traceparent), by);
     return shown(ended === null ? null : await ended.settled, by);
   }
 }

@@ -103,9 +103,14 @@ export class IssuerClient {
     return this.#view({ method: 'GET', path: `/tasks/${taskId}`, headers: {}, body: '' });
   }
 
-  /** Ends the task. Idempotent for the same end; another end is `task_ended`. */
-  async end(taskId: string, by: 'complete' | 'cancel'): Promise<TaskView | IssuerProblem> {
-    return this.#view({ method: 'POST', path: `/tasks/${taskId}/${by}`, headers: {}, body: '' });
+  /** Ends the task. Idempotent for the same end; another end is `task_ended`. @param traceparent as for `declare` */
+  async end(
+    taskId: string,
+    by: 'complete' | 'cancel',
+    traceparent: string | null = null,
+  ): Promise<TaskView | IssuerProblem> {
+    const headers = tracedBy(traceparent);
+    return this.#view({ method: 'POST', path: `/tasks/${taskId}/${by}`, headers, body: '' });
   }
 
   /** Suspends the task: no token of it is good until it is resumed. */
@@ -201,9 +206,12 @@ const declared = (
   }).toString(),
   headers: {
     'content-type': 'application/x-www-form-urlencoded',
-    ...(traceparent === null ? {} : { traceparent }),
+    ...tracedBy(traceparent),
   },
 });
+
+const tracedBy = (traceparent: string | null): OutgoingRequest['headers'] =>
+  traceparent === null ? {} : { traceparent };
 
 const hex = (length: number): Reader<string> =>
   text({

@@ -130,6 +130,9 @@ describe('a task of a service', () => {
     const made = await helper.declare({ intent: 'look.yaml' }, { headers: { traceparent } });
     expect(domain.run.spans.at(-1)?.parent).toContain('a'.repeat(31));
     expect((await seenAt(`${tools(made)}/v1`, { headers: { traceparent } })).headers['traceparent']).toBe(traceparent);
+    const ending = traceparent.replace('b', 'c');
+    expect((await fetch(made.end, { method: 'DELETE', headers: { traceparent: ending } })).status).toBe(200);
+    expect(domain.run.spans.at(-1)).toMatchObject({ parent: ending });
   });
 
   it('gets the cookies that the upstream set in it, and those of no other task', async () => {
