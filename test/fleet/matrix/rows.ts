@@ -59,6 +59,10 @@ export const rows = {
     fault: 'the authority that sends signals dies or loses the database while the receiver fails',
     bound: 'each end is told to the receiver, and if twice then with one `jti`',
   },
+  'D-28': {
+    fault: 'a sidecar that was lent a share of a budget is cut off for 10 s',
+    bound: 'the budget is never over, and all of it can be used afterwards',
+  },
   'S-01': { fault: 'an authority is stopped', bound: 'its sidecars go to another, and ends are enforced by then' },
   'S-02': {
     fault: 'the primary is stopped',
