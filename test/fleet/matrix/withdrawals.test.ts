@@ -5,6 +5,7 @@ import { testFolders } from '../../builders/test-folders.ts';
 import { IDP, idpJwks, RECEIVER, withdrawals, type Withdrawing } from '../../builders/withdrawals.ts';
 import { both, describeWith, envoyPart, faketimePart, postgresPart } from '../../parts.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
+import { thoroughly } from '../../thoroughly.ts';
 import { until } from '../../until.ts';
 import { clockOff, removeLeftClocks } from './clock-off.ts';
 import { RealFleet } from './real-fleet.ts';
@@ -49,8 +50,9 @@ describeWith(
       removeLeftClocks();
     });
 
-    // The clocks of the authority that declares and of the one that is asked differ by so much; `faketime` counts in seconds.
-    describe.each(['+3', '-3', '+1h', '-1h'])('by %s', (by) => {
+    // The clocks of the authority that declares and of the one that is asked differ by so much; `faketime` counts in seconds. At
+    // 3 s and 1 h they once found 21 withdrawals without effect: the sample has both, one ahead and one behind.
+    describe.each(thoroughly(['+3', '-3', '+1h', '-1h'], ['-3', '+1h']))('by %s', (by) => {
       beforeAll(async () => {
         await fleet.kill('authority-2');
         await fleet.serve('authority-2', { environment: clockOff(faketime, by), isReady: false });
