@@ -57,6 +57,12 @@ describeWith(systemdAnalyzePart(), 'systemd-analyze', (analyze) => {
   });
 });
 
+/**
+ * What the unit refuses and `remit serve` does without: a lower priority of some of its threads. The unit's exposure would be 1.7 with it, since a
+ * process could then also change others of its user.
+ */
+const DISPENSABLE: ReadonlySet<string> = new Set(['setpriority']);
+
 describeWith(both(systemdAnalyzePart(), stracePart()), 'the system calls of `remit serve`', ([analyze, strace]) => {
   /** The calls of a set, with those of the sets in it. */
   const callsOf = (set: string): readonly string[] =>
@@ -78,7 +84,7 @@ describeWith(both(systemdAnalyzePart(), stracePart()), 'the system calls of `rem
     return calls;
   };
 
-  it('are all allowed by the unit', async () => {
+  it('are all allowed by the unit, but for what it does without', async () => {
     const at = folder();
     const trace = join(at, 'trace');
     writeFileSync(
@@ -98,6 +104,6 @@ describeWith(both(systemdAnalyzePart(), stracePart()), 'the system calls of `rem
     );
     expect(called.size).toBeGreaterThan(40);
     const permitted = allowed();
-    expect([...called].filter((call) => !permitted.has(call))).toEqual([]);
+    expect([...called].filter((call) => !permitted.has(call) && !DISPENSABLE.has(call))).toEqual([]);
   });
 });

@@ -22,7 +22,8 @@ const OF_V8 = 'V8Worker';
 
 /**
  * Lowers the priority of the threads in which V8 optimises code and collects garbage, so that the threads that answer checks run before them
- * if all processors are busy, as in the first seconds of a load. Does nothing on systems other than Linux. The threads exist from the start of
+ * if all processors are busy, as in the first seconds of a load. Does nothing on systems other than Linux, or if the call is refused, as in the
+ * units of systemd. The threads exist from the start of
  * the process on.
  */
 export function lowerCompilers(): void {
