@@ -36,6 +36,10 @@ describe('the simulated fleet', () => {
     });
   });
 
+  it('allows a new task, and acknowledges its end, although a fifth of all messages are late', () => {
+    expect(simulate(48_659)).toMatchObject({ violations: [] });
+  });
+
   it('runs a seed again exactly', () => {
     expect(simulate(7, 'acknowledged-at-commit')).toEqual(simulate(7, 'acknowledged-at-commit'));
   });
