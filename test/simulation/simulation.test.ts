@@ -36,6 +36,10 @@ describe('the simulated fleet', () => {
     });
   });
 
+  it('tells a sidecar that a task is gone that it said it holds, also if an open of before has not found it', () => {
+    expect(simulate(516_107)).toMatchObject({ violations: [] });
+  });
+
   it('allows a new task, and acknowledges its end, although a fifth of all messages are late', () => {
     expect(simulate(48_659)).toMatchObject({ violations: [] });
   });

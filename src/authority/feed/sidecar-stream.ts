@@ -141,6 +141,11 @@ export class SidecarStream {
     this.due.delete(text);
   }
 
+  /** Whether the card of a task is still to be read for it, and sent or said to be gone. */
+  isToBeRead(text: string): boolean {
+    return this.due.has(text) || this.batch?.keys.has(text) === true;
+  }
+
   /** Something that it holds has changed. While it is not connected, the position at which it reconnects decides whether that is due. */
   changed(texts: Iterable<string>, seq: number): void {
     for (const text of texts) {

@@ -31,12 +31,14 @@ class Sidecar {
   readonly id: string;
   readonly cards = new Map<number, HeldCard>();
   readonly early = new Map<number, HeldCard>();
+  /** Tasks that were said to be gone on this connection, and as of when. */
+  readonly gone = new Map<number, number>();
   /** What the authority has sent, and what it has not heard yet. */
   down: Down[] = [];
   up: (() => void)[] = [];
   /** Opens without their reply yet. */
   readonly inFlight = new Set<number>();
-  replies: { readonly life: number; readonly n: number; readonly card: { task: number; held: HeldCard } }[] = [];
+  replies: { readonly life: number; readonly n: number; readonly card: { task: number; held: HeldCard } | null }[] = [];
   life = 0;
   opens = 0;
   position: number | null = null;
@@ -57,12 +59,15 @@ class Sidecar {
     if (held.at >= (cards.get(task)?.at ?? 0)) cards.set(task, held);
   }
 
-  opened(task: number, held: HeldCard): void {
+  /** `false` if it drops the card: what is gone does not come back by a reply that was read before. */
+  opened(task: number, held: HeldCard): boolean {
+    if ((this.gone.get(task) ?? -1) >= held.at) return false;
     const newest = [held, this.cards.get(task), this.early.get(task)]
       .flatMap((card) => card ?? [])
       .reduce((a, b) => (b.at > a.at ? b : a));
     this.early.delete(task);
     this.cards.set(task, newest);
+    return true;
   }
 }
 
@@ -83,6 +88,8 @@ export class HubWorld {
   readonly feed: FeedChange[] = [];
   readonly versions = Array.from({ length: ROOTS }, () => 0);
   keys = 0;
+  /** Tasks whose cards nobody gets at the moment, as those of rows that no authority has written. */
+  readonly #unreadable = new Set<number>();
   readonly sidecars = [new Sidecar('a'), new Sidecar('b')];
   /** Changes that are not enforced yet. */
   pending: readonly Ended[] = [];
@@ -99,6 +106,8 @@ export class HubWorld {
     readonly life: number;
     readonly task: number;
     readonly n: number;
+    /** Whether there is such a token for the sidecar. */
+    isThere: boolean;
     head: number | null;
     version: number;
   }[] = [];
@@ -120,8 +129,9 @@ export class HubWorld {
   readonly #steps: readonly (readonly [weight: number, step: (next: Next) => void])[] = [
     [3, (next) => this.change(next(ROOTS))],
     [1, () => this.changeKeys()],
+    [1, (next) => this.toggleReadable(next(TASKS))],
     [6, () => this.poll()],
-    [4, (next) => this.startOpen(this.#any(next), next(TASKS))],
+    [4, (next) => this.startOpen(this.#any(next), next(TASKS), next(4) > 0)],
     [6, (next) => this.readOpen(next)],
     [6, (next) => this.finishOpen(next)],
     [6, (next) => this.hearReply(this.#any(next))],
@@ -170,6 +180,10 @@ export class HubWorld {
     this.pending = [...this.pending, { root, seq: this.feed.length }];
   }
 
+  toggleReadable(task: number): void {
+    if (!this.#unreadable.delete(task)) this.#unreadable.add(task);
+  }
+
   changeKeys(): void {
     this.feed.push({ root: KEYS_ROOT, part: 'keys' });
     this.keys = this.feed.length;
@@ -185,18 +199,19 @@ export class HubWorld {
     this.#deliver();
   }
 
-  startOpen(sidecar: Sidecar, task: number): void {
+  startOpen(sidecar: Sidecar, task: number, isThere: boolean): void {
     if (!sidecar.isConnected) return;
     sidecar.opens += 1;
     sidecar.inFlight.add(sidecar.opens);
-    this.hub.noting(sidecar.id, [{ key: taskNumbered(task), jti_digest: 'j' }], sidecar.opens);
-    this.#opens.push({ sidecar, life: sidecar.life, task, n: sidecar.opens, head: null, version: 0 });
+    this.hub.noting(sidecar.id, [{ key: taskNumbered(task), jti_digest: isThere ? 'j' : 'none' }], sidecar.opens);
+    this.#opens.push({ sidecar, life: sidecar.life, task, n: sidecar.opens, isThere, head: null, version: 0 });
   }
 
   readOpen(next: Next): void {
     const open = this.#opens[next(this.#opens.length)];
     if (open === undefined) return;
     open.head = this.feed.length;
+    open.isThere &&= !this.#unreadable.has(open.task);
     open.version = this.versions[rootOf(open.task)] ?? 0;
   }
 
@@ -204,30 +219,39 @@ export class HubWorld {
     const at = next(this.#opens.length);
     const open = this.#opens[at];
     if (open === undefined || open.head === null) return;
-    const { sidecar, life, task, n, head, version } = open;
+    const { sidecar, life, task, n, isThere, head, version } = open;
     const root = rootOf(task);
     const token = { key: taskNumbered(task), jti_digest: 'j' };
-    const answer = this.hub.noted(sidecar.id, [{ token, root: rootText(root) }], { n, seq: head });
+    const answer = this.hub.noted(sidecar.id, [{ token, root: isThere ? rootText(root) : null }], { n, seq: head });
     if (answer === 'again') open.head = null;
     else this.#opens.splice(at, 1);
-    if (answer === 'ok') sidecar.replies.push({ life, n, card: { task, held: { root, version, at: head } } });
+    const card = isThere ? { task, held: { root, version, at: head } } : null;
+    if (answer === 'ok') sidecar.replies.push({ life, n, card });
   }
 
   hearReply(sidecar: Sidecar): void {
     const reply = sidecar.replies.shift();
     // An open that began before the connection was lost is void.
     if (reply !== undefined) sidecar.inFlight.delete(reply.n);
-    if (reply?.life === sidecar.life) sidecar.opened(reply.card.task, reply.card.held);
+    if (reply?.life !== sidecar.life || reply.card === null) return;
+    const { task, held } = reply.card;
+    if (!sidecar.opened(task, held)) this.#sendDropped(sidecar, task);
   }
 
   hearDown(sidecar: Sidecar): void {
     const down = sidecar.down.shift();
     if (down?.of === 'changes') {
-      const { from, to, cards, at } = down.changes;
+      const { from, to, cards, at, gone } = down.changes;
       if (from !== sidecar.position) throw new Error(`gap: at ${sidecar.position}, from ${from}`);
       for (const { task } of cards) {
         const n = numberOf.get(task.id) ?? -1;
         sidecar.changed(n, { root: rootOf(n), version: task.generation, at });
+      }
+      for (const { id } of gone) {
+        const n = numberOf.get(id) ?? -1;
+        if ((sidecar.cards.get(n)?.at ?? 0) <= at) sidecar.cards.delete(n);
+        sidecar.early.delete(n);
+        sidecar.gone.set(n, at);
       }
       sidecar.position = to;
       sidecar.up.push(() => this.hub.ack(sidecar.id, to) || fail());
@@ -285,6 +309,7 @@ export class HubWorld {
     sidecar.life += 1;
     sidecar.inFlight.clear();
     sidecar.early.clear();
+    sidecar.gone.clear();
     sidecar.down = [];
     sidecar.up = [];
     this.hub.disconnect(sidecar.id, this.nowMs);
@@ -315,7 +340,10 @@ export class HubWorld {
     sidecar.cards.delete(task);
     // A reply that is on its way may be older.
     sidecar.early.set(task, held);
-    if (!sidecar.isConnected) return;
+    if (sidecar.isConnected) this.#sendDropped(sidecar, task);
+  }
+
+  #sendDropped(sidecar: Sidecar, task: number): void {
     // Up to there no reply is on its way that would bring the card back.
     const n = Math.min(sidecar.opens + 1, ...sidecar.inFlight) - 1;
     sidecar.up.push(() => this.hub.dropped(sidecar.id, [taskNumbered(task)], n));
@@ -343,7 +371,7 @@ export class HubWorld {
 
   #card(key: TaskKeyMessage): Card | null {
     const n = numberOf.get(key.id);
-    if (n === undefined) return null;
+    if (n === undefined || this.#unreadable.has(n)) return null;
     const root = rootOf(n);
     const task = taskNumber(n + 1, { generation: this.versions[root] ?? 0 });
     return cardOf({ task, root: rootText(root), tokens: new Map(), history: noHistory });

@@ -17,8 +17,9 @@ import type { CardToRead, OpenedRoot, StreamId } from '../sidecar-stream.ts';
  * became due, in order, for each stream.
  *
  * INVARIANT: a sidecar can use a task only as a holder of it. It becomes a holder when its card is read, in the same turn in which it is
- * checked that the hub has processed nothing after that reading. It stops being a holder when it has dropped the card, or when its lease,
- * which runs from the ping that the last `Fresh` answered, has run out while it is not connected. INVARIANT: `Fresh` for a ping is sent after
+ * checked that the hub has processed nothing after that reading. It stops being a holder when it has dropped the card, when it is told
+ * that the task is gone, for which later changes wait, or when its lease, which runs from the ping that the last `Fresh` answered, has run out
+ * while it is not connected. INVARIANT: `Fresh` for a ping is sent after
  * all changes up to the head of a beat that began after the ping arrived, and after those that came with cards are acknowledged. So no lease
  * that covers the state before a change runs longer than lease and margin after it, whatever a sidecar does, and wherever else it is
  * connected.
@@ -80,9 +81,10 @@ export class FeedHub {
     this.#outgoing.drop(id);
     // INVARIANT: before its cards a sidecar is at a position that it has acknowledged, or at none.
     const from = resume ?? (stream.notes.size === 0 ? this.#place : NOWHERE);
+    const { wanted } = stream;
     stream.connected(from.seq, due);
     // Receipts may wait for it, of changes that concern none of its cards.
-    stream.wanted = this.#place.seq;
+    stream.wanted = Math.max(wanted, this.#place.seq);
     // It may have a lease of another replica.
     stream.fencedMs = Math.max(stream.fencedMs, this.#fencedMs(monotonicMs));
     this.#acknowledge(stream, from.seq);
@@ -159,7 +161,9 @@ export class FeedHub {
         // The note may be gone: by an older drop, or by another open that found nothing.
         if (note === undefined && !stream.note(token.key, [token.jti_digest], n)) return 'unknown';
         this.#holders.link(stream, token.key, { root, position: this.#place.seq });
-      } else if (note !== undefined && note.root === null && note.n <= n) this.#holders.forget(stream, text);
+      } else if (note !== undefined && note.root === null && note.n <= n && !stream.isToBeRead(text))
+        // INVARIANT: a task that the sidecar may hold is forgotten only with a message that says that it is gone.
+        this.#holders.forget(stream, text);
     }
     return 'ok';
   }
@@ -222,6 +226,8 @@ export class FeedHub {
         this.#holders.link(stream, key, { root: card.root, position: this.#place.seq });
         found.push(card);
       } else {
+        // INVARIANT: with a lease of before a sidecar may use the task until it has heard this, so later changes wait for it.
+        if (note.root !== null) this.#waitUntilGone(stream, note.root);
         this.#holders.forget(stream, text);
         gone.push(key);
       }
@@ -322,6 +328,12 @@ export class FeedHub {
     for (const stream of late) stream.wanted = Math.max(stream.wanted, seq);
     for (const stream of late) this.#proceed(stream);
     return this.#receipts.of(root) ?? NOBODY;
+  }
+
+  /** Changes of the root from now on wait for a sidecar that is about to be told that a task is gone. */
+  #waitUntilGone(stream: SidecarStream, root: string): void {
+    const seq = this.#place.seq + 1;
+    if (this.#receipts.gone(seq, root, stream)) stream.wanted = Math.max(stream.wanted, seq);
   }
 
   #acknowledge(stream: SidecarStream, seq: number): void {

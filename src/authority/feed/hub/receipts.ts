@@ -57,6 +57,16 @@ export class Receipts {
     this.#forgetOld();
   }
 
+  /**
+   * A stream is about to be told that a task of a root is gone, without a change of it. Until it has applied `seq`, or its lease is over,
+   * changes of the root wait for it. `false` if they do so already.
+   */
+  gone(seq: number, root: string, stream: { readonly id: StreamId; readonly fencedMs: number }): boolean {
+    if (this.#latest.get(root)?.waiting.has(stream.id) === true) return false;
+    this.changed(seq, root, { holders: [stream.id], fencedMs: stream.fencedMs });
+    return true;
+  }
+
   /** The receipt of the last change of a root task, which also covers its earlier changes; `null` if none is kept. */
   of(root: string): Receipt | null {
     const entry = this.#latest.get(root);
