@@ -7,6 +7,7 @@ import type { Card, Down, Hello, OpenReply, OpenRequest, Position, Up } from '..
 import type { Order } from '../../src/core/order/order.ts';
 import { Orders } from '../../src/core/order/orders.ts';
 import type { SpendProblem } from '../../src/core/state/spend.ts';
+import type { TaskKey } from '../../src/core/state/store.ts';
 import { DatabaseClient } from './database-client.ts';
 import { feedAfter } from './database.ts';
 import type { Transaction } from './database.ts';
@@ -124,6 +125,11 @@ export class Authority {
   hasSeen(head: number, mark: string): boolean {
     const hasMark = this.#seen.seq === head && this.#seen.mark === mark;
     return this.party.isRunning && !this.#isHalted && this.#hub?.position === head && hasMark;
+  }
+
+  /** Whether it follows what a sidecar with a stream here holds; `true` also if it has no stream here. */
+  knowsOf(instance: string, key: TaskKey): boolean {
+    return this.#hub === null || !this.#streams.has(instance) || this.#hub.holds(instance, key) !== false;
   }
 
   /** A sidecar connects. */

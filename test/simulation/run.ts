@@ -43,6 +43,8 @@ export function simulate(seed: number, mistake: Mistake | null = null): Run {
     for (let ms = 50; ms <= LEDGERS_MS && !areLedgersWhole(world); ms += 50) schedule.runUntil(fromMs + ms);
     auditLedgers(world);
   }
+  for (const { name, now } of world.sidecars)
+    for (const id of now.untold()) promise.broken(`${name} holds task \`${id}\`, and no change of it is sent to it`);
   const { violations, allowed, acknowledged } = promise;
   return { seed, violations, faults: faults.log, allowed, acknowledged };
 }

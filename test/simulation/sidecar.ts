@@ -104,6 +104,14 @@ export class Sidecar {
     this.#world.promise.bareUse(this.#name, server);
   }
 
+  /** Ids of tasks that it holds, and of whose changes its authority would not tell it. Its stream is of no use afterwards. */
+  untold(): readonly string[] {
+    const authority = this.#authority;
+    if (authority === null || !this.#feed.isFollowing) return [];
+    const { held } = this.#feed.hello(nobody);
+    return held.filter(({ key }) => !authority.knowsOf(this.#name, key)).map(({ key }) => key.id);
+  }
+
   /** The process ends. The kernel closes its connections. */
   end(): void {
     this.party.end();
