@@ -40,6 +40,10 @@ describe('the simulated fleet', () => {
     expect(simulate(516_107)).toMatchObject({ violations: [] });
   });
 
+  it('says which records are lost with a disk, also right after those from before a ledger joined', () => {
+    expect(simulate(573_890)).toMatchObject({ violations: [] });
+  });
+
   it('allows a new task, and acknowledges its end, although a fifth of all messages are late', () => {
     expect(simulate(48_659)).toMatchObject({ violations: [] });
   });

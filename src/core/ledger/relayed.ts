@@ -99,10 +99,15 @@ const without = (gaps: readonly RecordRange[], { to, missing }: RelayedRecords):
       .filter(({ from, to: end }) => from <= end),
   );
 
-/** Adds a gap: merged with the last gap if they touch, or if there are `MAX_GAPS`. */
+/**
+ * Adds a gap: merged with the last gap if they touch, or if there are `MAX_GAPS`. A gap after what was there before the ledger joined stays apart:
+ * the ledger was there by then.
+ */
 function addGap(gaps: RecordRange[], { from, to }: RecordRange): void {
   const last = gaps.at(-1);
-  if (last !== undefined && ((from <= last.to + 1 && to >= last.from - 1) || gaps.length >= MAX_GAPS)) {
+  const isAfterJoining = last?.from === 1 && from > last.to;
+  const isTouching = last !== undefined && !isAfterJoining && from <= last.to + 1 && to >= last.from - 1;
+  if (last !== undefined && (isTouching || gaps.length >= MAX_GAPS)) {
     gaps[gaps.length - 1] = { from: Math.min(from, last.from), to: Math.max(to, last.to) };
   } else gaps.push({ from, to });
 }

@@ -37,6 +37,12 @@ describe('lostToAll', () => {
       [[31, 100]],
     ],
     ['a ledger that joined later', [ledger(gap(1, 20), checkpoint(30))], []],
+    ['a ledger that lacks more right after it joined', [ledger(gap(1, 20), gap(21, 25), checkpoint(30))], [[21, 25]]],
+    [
+      'a ledger that lacks more of it, with one that lost its disk',
+      [ledger(gap(1, 3), gap(4, 5), checkpoint(11)), ledger(gap(1, 7), checkpoint(11))],
+      [[4, 5]],
+    ],
     [
       'with records of another version',
       [ledger({ kind: 'checkpoint' }, { kind: 'event', event: 'records-missing' })],
