@@ -71,6 +71,8 @@ export class FleetPromise {
   acknowledged = 0;
   /** Most calls of a task. */
   maxCalls = MAX_CALLS;
+  /** Whether a process is left that has seen what the database lacks. */
+  isLossWitnessed = (): boolean => true;
 
   constructor(schedule: Schedule) {
     this.#schedule = schedule;
@@ -201,6 +203,7 @@ export class FleetPromise {
   /** Whether it is counted among the calls of its task or window. */
   use(use: AllowedUse, leaseMs: number): boolean {
     this.allowed += 1;
+    if (this.#isLossy && !this.isLossWitnessed()) this.#nobodyKnows();
     const { taskId, root, jtiDigest, generation, kind, sidecar } = use;
     const by = (): string => `${sidecar} allows \`${kind}\` with token \`${jtiDigest}\``;
     if (this.#forged.has(jtiDigest)) this.broken(`${by()}, which no authority has issued`);
@@ -222,6 +225,13 @@ export class FleetPromise {
     const window = windowAt(EPOCH_MS + decidedMs);
     if (this.maxCalls === Infinity) this.#inWindows.set(window, (this.#inWindows.get(window) ?? 0) - 1);
     this.#calls.set(taskId, (this.#calls.get(taskId) ?? 0) - 1);
+  }
+
+  /** The last process has ended that could notice what the database lacks: nothing that was acknowledged before holds any more. */
+  #nobodyKnows(): void {
+    this.#ended.clear();
+    this.#revoked.clear();
+    this.#risky.clear();
   }
 
   #checkStop(server: string, by: () => string): void {

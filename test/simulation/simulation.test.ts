@@ -40,6 +40,13 @@ describe('the simulated fleet', () => {
     expect(simulate(516_107)).toMatchObject({ violations: [] });
   });
 
+  it('promises nothing of before a backup that is put in place as the only process ends that knows what it lacks', () => {
+    expect(simulate(556_482)).toMatchObject({
+      violations: [],
+      faults: expect.arrayContaining(['1196 backup restored', '1196 disk lost']),
+    });
+  });
+
   it('says which records are lost with a disk, also right after those from before a ledger joined', () => {
     expect(simulate(573_890)).toMatchObject({ violations: [] });
   });

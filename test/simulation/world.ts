@@ -71,6 +71,7 @@ export class World {
     this.hasShares = seed % 4 === 0 || isWithShares(mistake);
     this.hasWindows = isWithWindows(mistake) || (this.hasShares && seed % 8 === 0);
     if (this.hasShares) this.promise.maxCalls = this.hasWindows ? Infinity : SHARED_CALLS;
+    this.promise.isLossWitnessed = () => this.isLossWitnessed;
     this.network = new Network(this);
     this.database = new Database(this);
     this.maxCards = this.random.whole(1, 8);
