@@ -268,6 +268,18 @@ export class SidecarStream {
     return isLast || read.cards.length + read.gone.length > 0 ? { from, to: this.sent, mark, ...read } : null;
   }
 
+  /**
+   * When it has heard what a batch says: it has acknowledged its position. A batch that moves no position is heard with the next change, of which
+   * an acknowledgement is wanted.
+   * @param position up to which the feed is processed
+   */
+  untilTold({ to }: Batch, position: number): { readonly seq: number; readonly fencedMs: number } {
+    const { fencedMs } = this;
+    if (to > this.sent) return { seq: to, fencedMs };
+    this.wanted = Math.max(this.wanted, position + 1);
+    return { seq: position + 1, fencedMs };
+  }
+
   /** The messages that no longer wait for anything: an empty stretch of the feed up to `position`, and `Fresh`. */
   proceed({ seq: position, mark }: FeedPlace, { epoch, leaseMs, marginMs }: LeaseTerms): readonly Down[] {
     const { ready, sent: from } = this;

@@ -227,7 +227,7 @@ export class FeedHub {
         found.push(card);
       } else {
         // INVARIANT: with a lease of before a sidecar may use the task until it has heard this, so later changes wait for it.
-        if (note.root !== null) this.#waitUntilGone(stream, note.root);
+        if (note.root !== null) this.#receipts.leaves(note.root, id, stream.untilTold(batch, this.#place.seq));
         this.#holders.forget(stream, text);
         gone.push(key);
       }
@@ -328,12 +328,6 @@ export class FeedHub {
     for (const stream of late) stream.wanted = Math.max(stream.wanted, seq);
     for (const stream of late) this.#proceed(stream);
     return this.#receipts.of(root) ?? NOBODY;
-  }
-
-  /** Changes of the root from now on wait for a sidecar that is about to be told that a task is gone. */
-  #waitUntilGone(stream: SidecarStream, root: string): void {
-    const seq = this.#place.seq + 1;
-    if (this.#receipts.gone(seq, root, stream)) stream.wanted = Math.max(stream.wanted, seq);
   }
 
   #acknowledge(stream: SidecarStream, seq: number): void {

@@ -20,6 +20,14 @@ interface Affected {
   readonly fencedMs: number;
 }
 
+/** Until when a stream may use what it is told to hold no longer. */
+interface Leaving {
+  /** What it has to acknowledge. */
+  readonly seq: number;
+  /** When the leases are over that it got before. */
+  readonly fencedMs: number;
+}
+
 /** Number of enforced changes whose receipts are kept. */
 const KEPT = 4_096;
 
@@ -42,6 +50,8 @@ export class Receipts {
   readonly #latest = new Map<string, Entry>();
   /** Changes that each stream has to acknowledge. */
   readonly #owed = new Map<StreamId, Set<Entry>>();
+  /** Roots of tasks that a stream may not have heard yet that it holds no longer. */
+  readonly #leaving = new Map<StreamId, Map<string, Leaving>>();
 
   /**
    * Notes a change of a root task with its holders, if any, all of which are fenced at `fencedMs`. INVARIANT: a sidecar that has not
@@ -49,6 +59,10 @@ export class Receipts {
    */
   changed(seq: number, root: string, { holders, fencedMs }: Affected): void {
     const waiting = new Map(this.#latest.get(root)?.waiting);
+    for (const [stream, roots] of this.#leaving) {
+      const leaving = roots.get(root);
+      if (leaving !== undefined && !waiting.has(stream)) waiting.set(stream, leaving.seq);
+    }
     for (const stream of holders) waiting.set(stream, seq);
     const entry: Entry = { seq, root, holders: waiting.size, waiting, fencedMs, fenced: 0 };
     this.#entries.add(entry);
@@ -58,13 +72,12 @@ export class Receipts {
   }
 
   /**
-   * A stream is about to be told that a task of a root is gone, without a change of it. Until it has applied `seq`, or its lease is over,
-   * changes of the root wait for it. `false` if they do so already.
+   * A stream is about to be told that it holds a task of a root no longer. Until it has applied `seq`, or a lease of before is over, changes of
+   * the root wait for it.
    */
-  gone(seq: number, root: string, stream: { readonly id: StreamId; readonly fencedMs: number }): boolean {
-    if (this.#latest.get(root)?.waiting.has(stream.id) === true) return false;
-    this.changed(seq, root, { holders: [stream.id], fencedMs: stream.fencedMs });
-    return true;
+  leaves(root: string, stream: StreamId, until: Leaving): void {
+    const roots = this.#leaving.get(stream) ?? new Map<string, Leaving>();
+    this.#leaving.set(stream, roots.set(root, until));
   }
 
   /** The receipt of the last change of a root task, which also covers its earlier changes; `null` if none is kept. */
@@ -79,6 +92,7 @@ export class Receipts {
   acknowledged(stream: StreamId, seq: number): void {
     for (const entry of this.#owed.get(stream) ?? [])
       if ((entry.waiting.get(stream) ?? 0) <= seq) this.#settle(entry, stream);
+    this.#left(stream, (leaving) => leaving.seq <= seq);
   }
 
   /**
@@ -94,6 +108,7 @@ export class Receipts {
         this.#settle(entry, stream);
       }
     }
+    for (const stream of this.#leaving.keys()) this.#left(stream, ({ fencedMs }) => fencedMs <= monotonicMs);
   }
 
   /** The position of the first change that is not enforced; `null` if all are. */
@@ -109,6 +124,13 @@ export class Receipts {
     const owed = this.#owed.get(stream) ?? new Set();
     this.#owed.set(stream, owed);
     return owed;
+  }
+
+  #left(stream: StreamId, isOver: (leaving: Leaving) => boolean): void {
+    const roots = this.#leaving.get(stream);
+    if (roots === undefined) return;
+    for (const [root, leaving] of roots) if (isOver(leaving)) roots.delete(root);
+    if (roots.size === 0) this.#leaving.delete(stream);
   }
 
   #settle(entry: Entry, stream: StreamId): void {
