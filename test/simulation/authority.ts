@@ -116,8 +116,13 @@ export class Authority {
     return this.#isHalted ? LOST_COMMITS : null;
   }
 
-  /** When the last beat began of which it knew at an instant that it was committed. */
+  /**
+   * When the last beat began of which it knew at an instant that it was committed. `-Infinity` in a copy from before it joined, which looks as if
+   * the others had taken it off the list.
+   */
   beatBefore(ms: number): number {
+    const { primary } = this.#world.database;
+    if (primary === null || markOf(primary.rows, this.#id) === undefined) return -Infinity;
     return this.#beats.findLast(([, knownMs]) => knownMs < ms)?.[0] ?? -Infinity;
   }
 
@@ -368,6 +373,7 @@ export class Authority {
       return;
     }
     this.#seen = { seq: head, mark, beat: beats };
+    if (beats === 1) this.#beats.length = 0;
     this.#beats.push([begunMs, this.#world.schedule.nowMs]);
     const nowMs = this.party.monotonicMs();
     if (this.#hub === null && this.#world.hasLedgers) this.#newLedger().start();
