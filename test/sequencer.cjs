@@ -13,7 +13,6 @@ const SECONDS = new Map([
   ['e2e/processes', 105],
   ['fleet/matrix/records', 85],
   ['e2e/fleet', 80],
-  ['image/image', 75],
   ['fleet/matrix/withdrawals', 65],
   ['e2e/demo-fleet', 60],
   ['e2e/start-order', 60],
@@ -43,6 +42,8 @@ const SECONDS = new Map([
   ['authority/state/postgres/received-records', 30],
   ['fleet/append', 30],
   ['chart/server', 30],
+  // After `cluster/install`, which has built the image by then.
+  ['image/image', 29],
 ]);
 
 const secondsOf = ({ path }) => SECONDS.get(path.replace(/^.*\/test\//, '').replace(/\.test\.ts$/, '')) ?? 0;

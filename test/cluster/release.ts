@@ -17,8 +17,11 @@ const root = resolve(import.meta.dirname, '../..');
 const { name, version } = manifestIn(root);
 /** The version of this tree. */
 export const VERSION = version;
-const SECONDS = 1_700_000_000;
-/** What the image and the chart are made from. Pages are in the image too, but nothing in a cluster reads them. */
+/** The time of everything in it, in seconds since 1970. */
+export const SECONDS = 1_700_000_000;
+/** What the image says of its commit. */
+export const REVISION = 'f'.repeat(40);
+/** What the image and the chart are made from. */
 const SOURCES = [
   '.ci',
   'src',
@@ -28,6 +31,10 @@ const SOURCES = [
   'package.json',
   'package-lock.json',
   'tsconfig.json',
+  '.npmrc',
+  'README.md',
+  'CHANGELOG.md',
+  'LICENSE',
 ];
 
 const PREFIX = 'cluster-built-';
@@ -96,7 +103,7 @@ function writeRelease(tree: string, folder: string): void {
   importBases(imageBasesFolder, join(work, 'bases'), storage);
   writeImage(tree, image, {
     version,
-    revision: '',
+    revision: REVISION,
     seconds: SECONDS,
     args: BASES,
     environment: { ...process.env, ...storage },
@@ -115,8 +122,6 @@ export async function publish(cluster: Cluster, { chart, image }: Release): Prom
   await cluster.run(['helm', 'push', chart, `oci://${REGISTRY}/charts`]);
 }
 
-const isPage = (name: string): boolean => name.endsWith('.md');
-
 function digestOfSources(): string {
   const hash = createHash('sha256');
   for (const source of SOURCES) {
@@ -124,7 +129,7 @@ function digestOfSources(): string {
     const names = statSync(path).isDirectory()
       ? readdirSync(path, { recursive: true, encoding: 'utf8' }).map((one) => join(source, one))
       : [source];
-    for (const one of names.filter((name) => !isPage(name)).toSorted())
+    for (const one of names.toSorted())
       if (statSync(join(root, one)).isFile()) hash.update(one).update(readFileSync(join(root, one)));
   }
   return hash.digest('hex').slice(0, 12);

@@ -15,25 +15,23 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { parse } from 'yaml';
-import { writeImage } from '../../.ci/release/image.ts';
 import { manifestIn } from '../../.ci/release/manifest.ts';
+import { currentRelease, REVISION, SECONDS } from '../cluster/release.ts';
 import { examples } from '../e2e/domain.ts';
 import { Processes } from '../e2e/processes.ts';
 import { entryPointOf } from '../entry-point.ts';
 import { both, describeWith, envoyPart, imagePart } from '../parts.ts';
 import { copySources, root } from '../release/sources.ts';
 import { until } from '../until.ts';
-import { BASES, importBases, storageIn } from './bases.ts';
 import { Container } from './container.ts';
 import { startPod } from './pod.ts';
 import { imagesIn, unpack } from './unpacked.ts';
 import type { PlatformImage } from './unpacked.ts';
 
-// The image is built once for all cases, with an installation of packages.
+// The image is built before, for this test and for those of a cluster, with an installation of packages.
 jest.setTimeout(900_000);
 
 const { version } = manifestIn(root);
-const SECONDS = 1_700_000_000;
 const MAX_BYTES = 75_000_000;
 const USER = 65_532;
 /** Names of shells, package managers and what fetches programs. */
@@ -45,41 +43,26 @@ const isTool = (name: string): boolean =>
 
 const isWritable = (stat: Stats): boolean => stat.uid === USER || stat.gid === USER || (stat.mode & 0o022) !== 0;
 
-describeWith(both(imagePart(), envoyPart()), 'the image', ([bases, envoy]) => {
+describeWith(both(imagePart(), envoyPart()), 'the image', ([, envoy]) => {
   const at = mkdtempSync(join(tmpdir(), 'remit-image-'));
   const folder = (name: string): string => {
     const path = join(at, name);
     mkdirSync(path, { recursive: true });
     return path;
   };
-  const storage = storageIn(folder('storage'));
   const rootfs = join(at, 'rootfs');
   let images: ReadonlyMap<string, PlatformImage>;
   let amd64: PlatformImage;
 
-  beforeAll(() => {
-    importBases(bases, folder('scratch'), storage);
-    const archive = join(at, 'image.tar');
-    writeImage(root, archive, {
-      version,
-      revision: 'f'.repeat(40),
-      seconds: SECONDS,
-      args: BASES,
-      environment: { ...process.env, ...storage },
-    });
-    images = imagesIn(archive, folder('layout'));
+  beforeAll(async () => {
+    images = imagesIn((await currentRelease()).image, folder('layout'));
     const found = images.get('amd64');
     if (found === undefined) throw new Error('the archive has no image for amd64');
     amd64 = found;
     unpack(amd64, rootfs);
   });
 
-  afterAll(() => {
-    // buildah leaves it mounted, with the file systems of its builds in it.
-    const mounted = join(at, 'storage/graph/overlay');
-    if (readFileSync('/proc/mounts', 'utf8').includes(` ${mounted} `)) execFileSync('umount', ['--recursive', mounted]);
-    rmSync(at, { recursive: true, force: true });
-  });
+  afterAll(() => rmSync(at, { recursive: true, force: true }));
 
   it('has the same bytes of Remit as a build in another folder, with the packages of this machine', () => {
     const at = folder('elsewhere');
@@ -154,7 +137,7 @@ describeWith(both(imagePart(), envoyPart()), 'the image', ([bases, envoy]) => {
     const given = Object.fromEntries(labels.map((name) => [name, config.Labels[`org.opencontainers.image.${name}`]]));
     expect(given).toMatchObject({
       version,
-      revision: 'f'.repeat(40),
+      revision: REVISION,
       licenses: 'Apache-2.0',
       source: 'https://github.com/remit-dev/remit',
     });
