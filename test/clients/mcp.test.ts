@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { both, clientPart, describeWith, envoyPart } from '../parts.ts';
+import { thoroughly } from '../thoroughly.ts';
 import { until } from '../until.ts';
 import { AFTER_STOP, deniedOf } from './agent-domain.ts';
 import { type AgentEnd, type AgentProgram, ranAgent, ranAlone, ranByHand } from './agents.ts';
@@ -9,20 +10,25 @@ import type { Handed, ToolCall } from './scripted-model.ts';
 import { startedOnce } from './started-once.ts';
 import { ADVICE, startToolsDomain } from './tools-domain.ts';
 
-/** Clients of MCP by name, and frameworks with their own loop. */
-const AGENTS: readonly (readonly [name: string, agent: AgentProgram])[] = [
+/** Clients of MCP by name, and the framework that has shown what no other has: it lists the tools again before each turn. */
+const CLIENTS: readonly (readonly [name: string, agent: AgentProgram])[] = [
   ['the Python SDK 1.x', { program: 'mcp_1.py', packages: 'mcp-python-1' }],
   ['the Python SDK 2.x', { program: 'mcp_2.py', packages: 'mcp-python-2' }],
   ['the TypeScript SDK 1.x', { program: 'mcp-typescript-1.mjs', packages: null }],
   ['the TypeScript SDK 2.x', { program: 'mcp-typescript-2.mjs', packages: 'mcp-typescript-2' }],
+  ['openai-agents', { program: 'openai_agents.py', packages: 'openai-agents' }],
+  ['mcp-remote, below the TypeScript SDK 1.x', { program: 'mcp-remote.mjs', packages: 'mcp-remote' }],
+];
+
+/** Frameworks that start slowly: what they showed of their own, that they call no tool that is not listed, openai-agents shows too. */
+const FRAMEWORKS: typeof CLIENTS = [
   ['fastmcp', { program: 'fastmcp_client.py', packages: 'fastmcp' }],
   ['LangChain with langchain-mcp-adapters', { program: 'langchain_adapters.py', packages: 'langchain' }],
   ['LangChain with langchain.mcp', { program: 'langchain_mcp.py', packages: 'langchain-mcp' }],
-  ['openai-agents', { program: 'openai_agents.py', packages: 'openai-agents' }],
   ['pydantic-ai', { program: 'pydantic_agent.py', packages: 'pydantic-ai' }],
-  ['mcp-remote, below the TypeScript SDK 1.x', { program: 'mcp-remote.mjs', packages: 'mcp-remote' }],
   ['the Vercel AI SDK', { program: 'vercel-ai.mjs', packages: 'vercel-ai' }],
 ];
+const AGENTS = thoroughly([...CLIENTS, ...FRAMEWORKS], CLIENTS);
 
 /** It lists the tools again before each turn of the model, and ends itself where that is denied. */
 const LISTS_AGAIN: ReadonlySet<string> = new Set(['openai-agents']);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { testFolders } from '../../builders/test-folders.ts';
 import { ran, remit } from '../../e2e/process.ts';
+import { itThoroughly } from '../../it-thoroughly.ts';
 import { both, describeWith, envoyPart, faketimePart, postgresPart } from '../../parts.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
 import { failover } from '../../../src/dev/postgres/failover.ts';
@@ -328,7 +329,8 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a 
       }
     });
 
-    it(`${titleOf('D-12')}, of the first authority by -1h and of the second by +1h`, async () => {
+    // A clock that is off by an hour is tried at a sidecar and at the database each time.
+    itThoroughly(`${titleOf('D-12')}, of the first authority by -1h and of the second by +1h`, async () => {
       // They settle nothing of tasks that are over by their clock, so these uses settle nothing.
       const rounds = [
         { at: 'authority-1', other: 'authority-2', by: '-1h', ...(await used()) },
