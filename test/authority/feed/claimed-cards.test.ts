@@ -1,6 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { FeedHub } from '../../../src/authority/feed/hub/feed-hub.ts';
-import { digestOf, keyOf } from './serving.ts';
+import type { AuthorityEngine } from '../../../src/authority/feed/engine.ts';
+import { closedAfterEach } from '../../builders/with-closers.ts';
+import { testFolders } from '../../builders/test-folders.ts';
+import { byOperator } from '../../builders/task.ts';
+import { until } from '../../until.ts';
+import { hello, RawClient } from './raw-client.ts';
+import { digestOf, keyOf, serving } from './serving.ts';
+
+const folder = testFolders();
 
 const hubOf = () =>
   new FeedHub({
@@ -33,5 +41,39 @@ describe('a task that a sidecar claims to hold', () => {
     expect(hub.holds('one', keyOf(1))).toBe('unread');
     expect(hub.noted('one', [{ token, root: keyOf(1).id }], { n: 1, seq: 0 })).toBe('ok');
     expect(hub.holds('one', keyOf(1))).toBe(true);
+  });
+});
+
+describe('a sidecar that connects again with a task, while its card is not read yet', () => {
+  const closers = closedAfterEach();
+
+  it('is told of the end of the task, though it opened a token of it meanwhile that is not there for it', async () => {
+    let read = (): void => undefined;
+    const mayRead = new Promise<void>((resolve) => (read = resolve));
+    // The card that the Hello claims is read late, as if there were thousands before it.
+    const around = (engine: AuthorityEngine): AuthorityEngine => ({
+      ...engine,
+      cards: async (wanted) => {
+        if (wanted.some(({ jtiDigests }) => jtiDigests.includes(digestOf(1)))) await mayRead;
+        return engine.cards(wanted);
+      },
+    });
+    const authority = await serving(folder(), { around });
+    closers.push(() => authority.close());
+    await authority.declared(1);
+    const client = new RawClient(authority.targets[0] ?? '');
+    closers.push(() => client.close());
+    const sidecar = client.follow();
+    sidecar.send(hello('instance-1', { held: [claim] }));
+    await until(() => sidecar.downs.some(({ of }) => of === 'welcome'), { what: 'the welcome' });
+    const tokens = [{ key: keyOf(1), jti_digest: 'of-another-audience' }];
+    expect(await client.call('Open', { instance: 'instance-1', tokens, n: 1 })).toMatchObject({
+      opened: [{ card: null }],
+    });
+    read();
+    await authority.state.authority.applyTaskEvent(keyOf(1), byOperator('cancel'), 'operator');
+    const states = (): readonly string[] =>
+      sidecar.downs.flatMap((down) => (down.of === 'changes' ? down.changes.cards.map((card) => card.task.state) : []));
+    await until(() => states().includes('cancelled'), { what: 'the end of the task at the sidecar' });
   });
 });

@@ -13,6 +13,7 @@ const ROOTS = 3;
 const TASKS = 2 * ROOTS;
 
 type Next = (bound: number) => number;
+type Rights = 'all' | 'some';
 
 interface HeldCard {
   readonly root: number;
@@ -45,6 +46,8 @@ class Sidecar {
   /** The change of keys by which it verifies tokens. */
   keys = 0;
   isConnected = false;
+  /** With which it connected last. With fewer rights each other task is not there for it. */
+  rights: Rights = 'all';
   pings = new Map<number, number>();
   lastPing = 0;
   leaseUntilMs = -Infinity;
@@ -144,7 +147,7 @@ export class HubWorld {
     [6, () => this.readDue()],
     [6, () => this.sendDue()],
     [1, (next) => this.disconnect(this.#any(next))],
-    [2, (next) => this.connect(this.#any(next))],
+    [2, (next) => this.connect(this.#any(next), next(4) === 0 ? 'some' : 'all')],
     [2, (next) => this.drop(this.#any(next), next(TASKS))],
     [6, (next) => (this.nowMs += [1, 10, 100, 400, 2_000][next(5)] ?? 0)],
   ];
@@ -211,7 +214,7 @@ export class HubWorld {
     const open = this.#opens[next(this.#opens.length)];
     if (open === undefined) return;
     open.head = this.feed.length;
-    open.isThere &&= !this.#unreadable.has(open.task);
+    open.isThere &&= this.#isThere(open.task, open.sidecar);
     open.version = this.versions[rootOf(open.task)] ?? 0;
   }
 
@@ -292,7 +295,9 @@ export class HubWorld {
 
   readDue(): void {
     this.#reads = this.#reads.map((one) =>
-      one.cards === null ? { ...one, cards: one.read.map(({ key }) => this.#card(key)), head: this.feed.length } : one,
+      one.cards === null
+        ? { ...one, cards: one.read.map(({ key }) => this.#card(key, one.id)), head: this.feed.length }
+        : one,
     );
   }
 
@@ -315,8 +320,9 @@ export class HubWorld {
     this.hub.disconnect(sidecar.id, this.nowMs);
   }
 
-  connect(sidecar: Sidecar): void {
+  connect(sidecar: Sidecar, rights = sidecar.rights): void {
     this.disconnect(sidecar);
+    sidecar.rights = rights;
     this.poll();
     const held = [...sidecar.cards.keys()].map((task) => ({
       key: taskNumbered(task),
@@ -326,7 +332,7 @@ export class HubWorld {
       history_version: 0,
     }));
     const resume = sidecar.position === null ? null : { epoch: 'e', seq: sidecar.position, mark: '' };
-    const position = this.hub.connect(sidecar.id, { held, resume }, this.nowMs);
+    const position = this.hub.connect(sidecar.id, { held, resume, rights }, this.nowMs);
     if (typeof position === 'string') throw new Error(position);
     sidecar.position = position.seq;
     sidecar.isConnected = true;
@@ -369,9 +375,14 @@ export class HubWorld {
     sidecar.down.push({ of: 'keys', keys: { issuer: String(this.keys), jwks: Buffer.alloc(0) } });
   }
 
-  #card(key: TaskKeyMessage): Card | null {
+  #isThere(task: number, { rights }: Sidecar): boolean {
+    return !this.#unreadable.has(task) && (rights === 'all' || task % 2 === 0);
+  }
+
+  #card(key: TaskKeyMessage, id: string): Card | null {
     const n = numberOf.get(key.id);
-    if (n === undefined || this.#unreadable.has(n)) return null;
+    const sidecar = this.sidecars.find((one) => one.id === id);
+    if (n === undefined || sidecar === undefined || !this.#isThere(n, sidecar)) return null;
     const root = rootOf(n);
     const task = taskNumber(n + 1, { generation: this.versions[root] ?? 0 });
     return cardOf({ task, root: rootText(root), tokens: new Map(), history: noHistory });
