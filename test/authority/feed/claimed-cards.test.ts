@@ -48,8 +48,7 @@ describe('a sidecar that connects again with a task, while its card is not read 
   const closers = closedAfterEach();
 
   it('is told of the end of the task, though it opened a token of it meanwhile that is not there for it', async () => {
-    let read = (): void => undefined;
-    const mayRead = new Promise<void>((resolve) => (read = resolve));
+    const { promise: mayRead, resolve: read } = Promise.withResolvers<void>();
     // The card that the Hello claims is read late, as if there were thousands before it.
     const around = (engine: AuthorityEngine): AuthorityEngine => ({
       ...engine,
