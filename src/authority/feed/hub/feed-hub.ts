@@ -19,10 +19,9 @@ import type { CardToRead, OpenedRoot, StreamId } from '../sidecar-stream.ts';
  * INVARIANT: a sidecar can use a task only as a holder of it. It becomes a holder when its card is read, in the same turn in which it is
  * checked that the hub has processed nothing after that reading. It stops being a holder when it has dropped the card, when it is told
  * that the task is gone, for which later changes wait, or when its lease, which runs from the ping that the last `Fresh` answered, has run out
- * while it is not connected. INVARIANT: `Fresh` for a ping is sent after
- * all changes up to the head of a beat that began after the ping arrived, and after those that came with cards are acknowledged. So no lease
- * that covers the state before a change runs longer than lease and margin after it, whatever a sidecar does, and wherever else it is
- * connected.
+ * while it is not connected. INVARIANT: `Fresh` for a ping is sent after all changes up to the head of a beat that began after the ping arrived,
+ * and after those that came with cards are acknowledged. So no lease that covers the state before a change runs longer than lease and margin
+ * after it, whatever a sidecar does, and wherever else it is connected.
  */
 export class FeedHub {
   readonly #options: FeedHubOptions;
