@@ -4,7 +4,7 @@ import type { Decision, Deny } from '../../src/core/decision/decision.ts';
 import type { IssuerParts } from '../../src/authority/issuer/services.ts';
 import type { TokenKeys } from '../../src/authority/issuer/keys/signing-keys.ts';
 import { everyUseDenied } from '../../src/core/policy/every-use.ts';
-import { authorize } from '../../src/core/policy/authorize.ts';
+import { authorizeGrant } from '../../src/core/policy/authorize.ts';
 import type { PolicySet } from '../../src/core/policy/loading/load.ts';
 import type { Question } from '../../src/core/policy/question.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
@@ -40,7 +40,7 @@ export function issuerServices(
   {
     settings = {},
     catalog = set.catalog,
-    grant = (question) => authorize(set, question),
+    grant = (question) => authorizeGrant(set, question, systemPorts.nowMs()),
     taskLimits = set.limits,
     ...change
   }: IssuerChange = {},

@@ -1,6 +1,7 @@
 import { allowBy } from '../decision/allow.ts';
 import { deny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
+import { RISK_CEILING_MS } from './answers/cache.ts';
 import type { Keep } from './engine.ts';
 import type { PolicySet } from './loading/load.ts';
 import type { Question } from './question.ts';
@@ -27,6 +28,15 @@ export function authorize(policies: PolicySet, question: Question, keep?: Keep):
       return deny('policy.error', answer satisfies never);
   }
 }
+
+/**
+ * Decides whether a task is granted an action. The tasks of one service differ seldom in what policies read of them, so the answer is
+ * remembered, as briefly as that of a use with high risk.
+ *
+ * @param nowMs milliseconds since the Unix epoch
+ */
+export const authorizeGrant = (policies: PolicySet, question: Question, nowMs: number): Decision =>
+  authorize(policies, question, { nowMs, untilMs: nowMs + RISK_CEILING_MS.high, onCache: () => undefined });
 
 /** The denial by forbids that match. */
 export function forbiddenBy(policies: Pick<PolicySet, 'adviceOf' | 'isAlways'>, policyIds: readonly string[]): Deny {

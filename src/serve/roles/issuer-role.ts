@@ -19,7 +19,7 @@ import { attestingEvents } from '../../authority/issuer/signals/event.ts';
 import type { SignalServices } from '../../authority/issuer/signals/signal-services.ts';
 import { SignalsUnderWay } from '../../authority/issuer/signals/under-way.ts';
 import type { TokenKeys } from '../../authority/issuer/keys/signing-keys.ts';
-import { authorize } from '../../core/policy/authorize.ts';
+import { authorizeGrant } from '../../core/policy/authorize.ts';
 import { issuerTracer } from '../../core/telemetry/issuance.ts';
 import { threadProcessorMs } from '../../core/telemetry/metrics/process-usage.ts';
 import { KeyRing } from '../../core/token/jose/keys.ts';
@@ -29,6 +29,7 @@ import { openKeyRing } from '../keys/keys.ts';
 import { proofNoncesFor } from '../keys/proof-nonces.ts';
 import { everyUseDenied } from '../../core/policy/every-use.ts';
 import type { IntendedUses } from '../../core/policy/every-use.ts';
+import type { Question } from '../../core/policy/question.ts';
 import { awaitedSvid, ownSvidProblem } from '../keys/own-svid.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 import { transmitSignals } from './transmit.ts';
@@ -228,7 +229,7 @@ function sharedServices(parts: Parts, authority: NonNullable<Parts['authority']>
     policies: () => {
       const set = policies.get();
       if (isDeny(set)) return set;
-      const preview = (question: Parameters<typeof authorize>[1]) => authorize(set, question);
+      const preview = (question: Question) => authorizeGrant(set, question, ports.nowMs());
       const grant: typeof preview = (question) => {
         const decision = preview(question);
         trial.granted(question, decision, ports.nowMs());

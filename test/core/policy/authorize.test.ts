@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { authorize } from '../../../src/core/policy/authorize.ts';
+import { authorize, authorizeGrant } from '../../../src/core/policy/authorize.ts';
 import { issueQuestion } from '../../../src/core/policy/issue-question.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
+import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
 import { unconstrained } from '../../../src/core/token/authorization-details.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 
@@ -10,16 +11,20 @@ const issue = (effect: string, id: string, condition = 'true', annotations = '')
 
 async function decisionBy(policies: string, ttlSeconds = 1) {
   const set = await mustLoad(folderWith(policies));
+  const question = questionTo(set, { ttlSeconds });
+  const decision = authorize(set, question);
+  for (const _ of ['first', 'again']) expect(authorizeGrant(set, question, 0)).toEqual(decision);
+  return decision;
+}
+
+function questionTo(set: PolicySet, { ttlSeconds = 1, purpose = '' }) {
   const agent = mustSpiffeId('spiffe://acme.test/a');
   const server = set.catalog.servers.get('files');
   if (server === undefined) throw new Error('no server');
   const requested = { action: 'files.list', risk: 'low', constraints: unconstrained } as const;
-  return authorize(
-    set,
-    issueQuestion(
-      { agent, server, purpose: '', actions: ['files.list'], requested, ttlSeconds, taskSeconds: 900, nowMs: 0 },
-      set.catalog,
-    ),
+  return issueQuestion(
+    { agent, server, purpose, actions: ['files.list'], requested, ttlSeconds, taskSeconds: 900, nowMs: 0 },
+    set.catalog,
   );
 }
 
@@ -77,4 +82,26 @@ describe('authorize', () => {
       detail: 'the engine refused the question',
     });
   });
+});
+
+describe('authorizeGrant', () => {
+  const invoices = 'context.intent.purpose == "invoices" && context.ttlSeconds <= 60';
+
+  it('remembers the answer to tasks that do not differ in what the policies read', async () => {
+    const set = await mustLoad(folderWith(issue('permit', 'a', invoices)));
+    for (const ttlSeconds of [30, 31, 32])
+      expect(authorizeGrant(set, questionTo(set, { purpose: 'invoices', ttlSeconds }), 0)).toMatchObject({
+        kind: 'allow',
+      });
+    expect(set.sizes().cached).toEqual({ allows: 1, denials: 0 });
+  });
+
+  it.each([{ purpose: 'refunds' }, { purpose: 'invoices', ttlSeconds: 61 }])(
+    'decides %o anew, right after a like task that was granted',
+    async (other) => {
+      const set = await mustLoad(folderWith(issue('permit', 'a', invoices)));
+      expect(authorizeGrant(set, questionTo(set, { purpose: 'invoices' }), 0).kind).toBe('allow');
+      expect(authorizeGrant(set, questionTo(set, other), 0)).toMatchObject({ reason: 'policy.not-permitted' });
+    },
+  );
 });
