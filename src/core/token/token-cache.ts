@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { dropWhere } from '../runtime/collections/drop-where.ts';
+import { Sweep } from '../runtime/collections/sweep.ts';
 import { upTo } from '../runtime/collections/up-to.ts';
 import type { TaskClaims } from './claims.ts';
 import type { ExternalClaims } from './external-token.ts';
@@ -33,8 +33,6 @@ export interface TokenLimits {
   readonly signatures: number;
 }
 
-const SWEEP_EACH = 256;
-
 /**
  * An LRU cache of verified tokens, keyed by the digest of the whole token, never by a claim or the signature alone, which
  * another token may share. Times, audience, task and owner are not cached: they are checked on every use.
@@ -42,11 +40,12 @@ const SWEEP_EACH = 256;
 export class TokenCache {
   readonly #tokens: LRUCache<string, VerifiedToken>;
   readonly #signatures: VerifiedSignatures;
+  readonly #sweep: Sweep<VerifiedToken>;
   readonly #onLookup: (result: TokenLookup) => void;
-  #added = 0;
 
   constructor({ tokens, signatures }: TokenLimits, onLookup: (result: TokenLookup) => void = () => {}) {
     this.#tokens = new LRUCache(upTo(tokens));
+    this.#sweep = new Sweep(this.#tokens);
     this.#signatures = new VerifiedSignatures(signatures);
     this.#onLookup = onLookup;
   }
@@ -76,7 +75,7 @@ export class TokenCache {
   }
 
   /**
-   * Caches a token under the digest of its whole text. After each 256 tokens those that have expired are dropped: they are not presented
+   * Caches a token under the digest of its whole text. Now and then those that have expired are dropped: they are not presented
    * any more, and tokens that live for minutes would fill the cache of a process that runs for days.
    *
    * @param nowMs milliseconds since the Unix epoch
@@ -84,8 +83,6 @@ export class TokenCache {
   set(digest: string, token: VerifiedToken, nowMs: number): void {
     this.#tokens.set(digest, token);
     this.#signatures.add(digest, token.key);
-    this.#added += 1;
-    if (this.#added % SWEEP_EACH !== 0) return;
-    dropWhere(this.#tokens, ({ claims }) => claims.token.expiresAtSeconds <= nowMs / 1_000);
+    this.#sweep.added(({ claims }) => claims.token.expiresAtSeconds <= nowMs / 1_000);
   }
 }

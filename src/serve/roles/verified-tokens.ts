@@ -7,7 +7,7 @@ import type { Parts } from '../parts.ts';
 
 /** Longest token that checks read. */
 export const MAX_TOKEN_BYTES = 8_192;
-const TOKENS_CACHED = { tokens: 16_384, signatures: 32_768 };
+const TOKENS_CACHED = { tokens: 16_384, signatures: 131_072 };
 
 /** The cache of verified tokens, counted. */
 export function verifiedTokens({ metrics }: Parts): TokenCache {

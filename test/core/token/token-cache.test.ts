@@ -103,7 +103,7 @@ describe('TokenCache', () => {
     expect(lookups).toEqual([]);
   });
 
-  it('drops expired tokens after each 256 that it is given, and no others', async () => {
+  it('drops expired tokens after 256 that it is given, and no others', async () => {
     const { use, verified, lookups } = caching({ tokens: 10_000, signatures: 10_000 });
     const [live, expired] = [mint(key), mint(key, { jti: 'e'.repeat(22), exp: nowMs / 1_000 + 1 })];
     await use(expired);

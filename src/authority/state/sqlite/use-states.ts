@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { dropWhere } from '../../../core/runtime/collections/drop-where.ts';
+import { Sweep } from '../../../core/runtime/collections/sweep.ts';
 import type { Connection } from './connection.ts';
 import { changesAfter, endOfFeed } from './tables/feed-table.ts';
 import { Orders } from '../../../core/order/orders.ts';
@@ -14,8 +14,6 @@ import { useStateAt } from './tables/token-table.ts';
 const BYTES_FOR_EACH = 2 * 1_024;
 /** Size of a state without the texts that a caller chose. */
 const STATE_BYTES = 1_024;
-/** After so many states that were read, those of expired tokens are dropped: tokens of minutes would fill the cache of a process that runs for days. */
-const SWEEP_EACH = 256;
 
 /** A root task with all of its descendants. They share a history, and an end of the root ends all of them. */
 interface Family {
@@ -51,6 +49,8 @@ interface CachedState {
 export class UseStates {
   readonly #connection: Connection;
   readonly #states: LRUCache<string, CachedState>;
+  /** Drops the states of expired tokens: tokens of minutes would fill the cache of a process that runs for days. */
+  readonly #sweep: Sweep<CachedState>;
   /** Families with cached states, by the id of the root task. No more than there are states. */
   readonly #families = new Map<string, Family>();
   #version = -1;
@@ -58,8 +58,6 @@ export class UseStates {
   #position = 0;
   /** Whether a turn is open, for which commits of other connections were already checked. */
   #isTurn = false;
-  /** Number of states that were cached. */
-  #cached = 0;
   /** `null` if they may have changed since they were read. */
   #orders: Orders | null = null;
 
@@ -72,6 +70,7 @@ export class UseStates {
       sizeCalculation: bytesOf,
       dispose: (held) => this.#letGo(held),
     });
+    this.#sweep = new Sweep(this.#states);
     connection.onChange((root, part) => this.#apply(root, part));
   }
 
@@ -103,8 +102,8 @@ export class UseStates {
     const { state, root } = read;
     if (state.issued !== undefined) {
       this.#states.set(state.issued.jtiDigest, this.#heldOf(state, root));
-      this.#cached += 1;
-      if (this.#cached % SWEEP_EACH === 0) this.#dropExpired();
+      const nowMs = this.#connection.nowMs();
+      this.#sweep.added(({ state: { issued } }) => issued !== undefined && issued.expiresAtMs <= nowMs);
     }
     return state;
   }
@@ -139,11 +138,6 @@ export class UseStates {
     // A use may have restarted the idle time since, which does not appear in the feed.
     if (task.idleMs !== null && stateAt(task, this.#connection.nowMs()) === 'expired') return undefined;
     return task.id === id && task.issuer === issuer ? held : undefined;
-  }
-
-  #dropExpired(): void {
-    const nowMs = this.#connection.nowMs();
-    dropWhere(this.#states, ({ state: { issued } }) => issued !== undefined && issued.expiresAtMs <= nowMs);
   }
 
   #apply(root: string, part: ChangedPart): void {

@@ -178,7 +178,7 @@ describe('Store.useStateOf', () => {
     another.close();
   });
 
-  it('drops the states of expired tokens after each 256 that it reads, and no others', () => {
+  it('drops the states of expired tokens after 256 that it reads, and no others', () => {
     const file = join(folder(), 'state.db');
     let nowMs = 1_000;
     const store = mustOpen(file, { nowMs: () => nowMs });
