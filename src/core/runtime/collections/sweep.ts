@@ -2,10 +2,12 @@ import type { LRUCache } from 'lru-cache';
 
 /** Fewest additions between two walks. */
 const MIN_ADDED = 256;
+/** Additions between two walks, for each entry that the former left. */
+const ADDED_FOR_EACH = 1 / 4;
 
 /**
- * Drops what is gone from a cache. It walks through all entries after as many additions as it left entries the last time, but at least 256. So a
- * walk costs each addition the same, however many entries there are, and at most half of the entries are gone ones.
+ * Drops what is gone from a cache. It walks through all entries after a quarter as many additions as the last walk left entries, but at least
+ * 256. So a walk costs each addition the same, however many entries there are, and what is gone after a burst stays for that many additions.
  */
 export class Sweep<V extends object> {
   readonly #cache: LRUCache<string, V>;
@@ -25,6 +27,6 @@ export class Sweep<V extends object> {
       if (isGone(value)) gone.push(key);
     });
     for (const key of gone) this.#cache.delete(key);
-    this.#untilWalk = Math.max(MIN_ADDED, this.#cache.size);
+    this.#untilWalk = Math.max(MIN_ADDED, Math.ceil(this.#cache.size * ADDED_FOR_EACH));
   }
 }

@@ -25,16 +25,22 @@ function added(count: number, goneBelow: (number: number) => number) {
 }
 
 describe('Sweep', () => {
-  it('looks at two entries for each addition, however many there are', () => {
+  it('looks at five entries for each addition, however many there are', () => {
     const { looked, size } = added(20_000, () => 0);
     expect(size).toBe(20_000);
-    expect(looked).toBeLessThanOrEqual(2 * 20_000);
+    expect(looked).toBeLessThanOrEqual(5 * 20_000);
   });
 
   it.each([1, 100, 1_000])('keeps no more that is gone than is live, if %i are live', (live) => {
     const { mostGone, looked } = added(20_000, (number) => Math.max(0, number + 1 - live));
     expect(mostGone).toBeLessThanOrEqual(1);
-    expect(looked).toBeLessThanOrEqual(3 * 20_000);
+    expect(looked).toBeLessThanOrEqual(5 * 20_000);
+  });
+
+  it('drops a burst that is gone after at most a quarter as many additions', () => {
+    const BURST = 16_000;
+    const { size } = added(BURST + BURST / 4, (number) => (number < BURST ? 0 : BURST));
+    expect(size).toBeLessThanOrEqual(BURST / 4);
   });
 
   it('drops nothing before 256 are added', () => {
