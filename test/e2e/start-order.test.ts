@@ -12,7 +12,8 @@ import { mustFind } from '../builders/must.ts';
 import { soundSettings, soundSvid } from './sound-settings.ts';
 import { freePorts } from '../free-port.ts';
 import { describeWith, postgresPart } from '../parts.ts';
-import { PostgresPlaces } from '../postgres/places.ts';
+import { testFolders } from '../builders/test-folders.ts';
+import { startedPlaces } from '../postgres/places.ts';
 import { thoroughly } from '../thoroughly.ts';
 import { until } from '../until.ts';
 import { BundlePublisher } from './bundle-publisher.ts';
@@ -24,6 +25,7 @@ import type { Running } from './process.ts';
 
 type Settings = Readonly<Record<string, unknown>>;
 
+const ofDatabase = testFolders();
 let scratch: Awaited<ReturnType<typeof scratchFolder>>;
 let folder = '';
 let admin = 0;
@@ -33,8 +35,6 @@ let running: Running | null = null;
 beforeEach(async () => {
   scratch = await scratchFolder('remit-order-');
   ({ folder } = scratch);
-  // The user of a database reads its folder.
-  chmodSync(folder, 0o755);
   const ports = await freePorts(2);
   [admin = 0] = ports;
   sound = {
@@ -110,14 +110,9 @@ describe('a process that starts before what it needs', () => {
 
 describeWith(postgresPart(), 'an authority that starts before its database', (binaries) => {
   let server: Server | null = null;
-  let places: PostgresPlaces;
-  beforeEach(async () => {
-    places = new PostgresPlaces(binaries, folder);
-    await places.start();
-  });
-  afterEach(async () => {
+  const places = startedPlaces(binaries, ofDatabase());
+  afterEach(() => {
     server?.close();
-    await places.stop();
   });
 
   it.each([
@@ -248,16 +243,6 @@ const AGREED: readonly AgreedRow[] = [
   ['nothing is wrong', {}, async () => undefined, 0, /^$/],
   ['the ledger key is open to others', {}, opened('ledger-key.pem'), 2, /ledger key `.*` has mode 0644/],
   [
-    'the folder of signing keys is writable by others',
-    {},
-    async () => {
-      await opened()();
-      chmodSync(join(folder, 'signing-keys'), 0o777);
-    },
-    2,
-    /the folder of signing keys `.*` is writable by others/,
-  ],
-  [
     'the ledger differs from what was signed',
     {},
     async () => {
@@ -277,6 +262,20 @@ const AGREED: readonly AgreedRow[] = [
     2,
     /the folder `\/nowhere` of the socket does not exist/,
   ],
+  ['there is no SVID yet', {}, () => rm(Object(sound['svid']).certificate), 0, /no SVID/],
+];
+/** What once differed, keys that others can read and sockets that cannot be made (757ba954), has its rows above: these are further ones of it. */
+const MORE_AGREED: readonly AgreedRow[] = [
+  [
+    'the folder of signing keys is writable by others',
+    {},
+    async () => {
+      await opened()();
+      chmodSync(join(folder, 'signing-keys'), 0o777);
+    },
+    2,
+    /the folder of signing keys `.*` is writable by others/,
+  ],
   [
     'an address is of another machine',
     { admin: { listen: '192.0.2.1:0' } },
@@ -291,10 +290,6 @@ const AGREED: readonly AgreedRow[] = [
     2,
     /actions\.yaml:1:1: the file is missing/,
   ],
-  ['there is no SVID yet', {}, () => rm(Object(sound['svid']).certificate), 0, /no SVID/],
-];
-/** What once differed, keys that others can read and sockets that cannot be made (757ba954), has its rows above: these are further ones of it. */
-const MORE_AGREED: readonly AgreedRow[] = [
   [
     'a signing key is open to others',
     { issuer: { url: 'https://issuer.acme.test', listen: '127.0.0.1:0', signingKey: 'key.pem' } },
