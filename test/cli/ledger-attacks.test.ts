@@ -11,15 +11,16 @@ import { mustOpenLog, portsAt } from '../core/ledger/log/logs.ts';
 import { allowedUse } from '../builders/ledger-record.ts';
 import { mustFind } from '../builders/must.ts';
 import { testFolders } from '../builders/test-folders.ts';
+import { thoroughly } from '../thoroughly.ts';
 import { independentExit } from '../verifier/independent.ts';
 import { diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from './ledgers.ts';
 
 /**
  * The attack table of the threat model on real segment files, through the command. `test/core/ledger/attacks.test.ts` has 200 instances of each
- * on logs in memory. Each attack is tried `INSTANCES` times at random places of 16 uses in segments of three with their checkpoints.
- * Everything is signed, and records 1 to 12 are anchored.
+ * on logs in memory. Each attack is tried `INSTANCES` times at random places, others in each run, of 16 uses in segments of three with their
+ * checkpoints. Everything is signed, and records 1 to 12 are anchored.
  */
-const INSTANCES = 20;
+const INSTANCES = thoroughly(40, 6);
 /** Each instance copies and rewrites a ledger of six segments, every commit synced. */
 const ANCHORED = 12;
 const SIZE = 22;
@@ -50,7 +51,7 @@ const verified = async (at: string, anchors: string | null = null) => {
 const anchored = (at: string) => verified(at, anchor);
 
 const attacked = (seq: { readonly min: number; readonly max: number }, attack: (seq: number) => Promise<void>) =>
-  fc.assert(fc.asyncProperty(fc.integer(seq), attack), { numRuns: INSTANCES, seed: 20_260_101 });
+  fc.assert(fc.asyncProperty(fc.integer(seq), attack), { numRuns: INSTANCES });
 
 /** The segment file of a record. */
 const homeOf = (at: string, seq: number): string =>

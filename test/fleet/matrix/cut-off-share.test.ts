@@ -4,11 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { testFolders } from '../../builders/test-folders.ts';
 import { both, describeWith, envoyPart, postgresPart } from '../../parts.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
+import { thoroughly } from '../../thoroughly.ts';
 import { RealFleet, type SidecarParty } from './real-fleet.ts';
 import { migrate } from './replicas.ts';
 import { seen, titleOf } from './rows.ts';
 
-const BUDGET = 4_000;
+const BUDGET = thoroughly(4_000, 2_000);
 const CUT_OFF_MS = 10_000;
 /** Uses at each sidecar before one is cut off: many enough that it is lent a share. */
 const BEFORE = 400;

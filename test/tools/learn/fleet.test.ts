@@ -90,8 +90,8 @@ function offTask({ actions, agents }: Fleet, count: number, draw: Draw): readonl
 }
 
 describe('learning from a fleet of 30 agents, 400 actions and 12 servers', () => {
-  // Of seed 3 an errand shows two values of a parameter.
-  it.each(thoroughly([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [1, 3]))(
+  // Seed 3 found the last fault: an errand of it shows two values of a parameter. The others have found nothing since.
+  it.each(thoroughly([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [3]))(
     'denies nothing legitimate of the half that was not learnt, and 99 of 100 off-task calls: seed %i',
     async (seed) => {
       const fleet = fleetOf(seed);

@@ -148,16 +148,16 @@ async function everyFinding(strace: string, fault: Fault): Promise<readonly Find
 
 describeWith(stracePart(), 'a ledger whose disk fails', (strace) => {
   it.each<[string, Fault, boolean]>([
-    ['fsync fails with EIO', { call: 'fsync', error: 'EIO', lasts: false, stride: thoroughly(1, 5) }, true],
+    ['fsync fails with EIO', { call: 'fsync', error: 'EIO', lasts: false, stride: thoroughly(1, 7) }, true],
     [
       'fsync fails with EIO from then on',
       { call: 'fsync', error: 'EIO', lasts: true, stride: thoroughly(1, 10) },
       true,
     ],
-    ['pwrite64 fails with EIO', { call: 'pwrite64', error: 'EIO', lasts: false, stride: thoroughly(1, 13) }, true],
+    ['pwrite64 fails with EIO', { call: 'pwrite64', error: 'EIO', lasts: false, stride: thoroughly(1, 19) }, true],
     [
       'pwrite64 fails with ENOSPC',
-      { call: 'pwrite64', error: 'ENOSPC', lasts: false, stride: thoroughly(1, 23) },
+      { call: 'pwrite64', error: 'ENOSPC', lasts: false, stride: thoroughly(1, 31) },
       true,
     ],
     ['ftruncate fails with EIO', { call: 'ftruncate', error: 'EIO', lasts: false, stride: 1 }, false],
