@@ -148,7 +148,7 @@ async function everyFinding(strace: string, fault: Fault): Promise<readonly Find
 
 describeWith(stracePart(), 'a ledger whose disk fails', (strace) => {
   it.each<[string, Fault, boolean]>([
-    ['fsync fails with EIO', { call: 'fsync', error: 'EIO', lasts: false, stride: thoroughly(1, 7) }, true],
+    ['fsync fails with EIO', { call: 'fsync', error: 'EIO', lasts: false, stride: thoroughly(1, 5) }, true],
     [
       'fsync fails with EIO from then on',
       { call: 'fsync', error: 'EIO', lasts: true, stride: thoroughly(1, 10) },
