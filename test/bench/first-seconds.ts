@@ -16,12 +16,13 @@ import { attack, runOf } from './vegeta.ts';
 /**
  * The first ten seconds after a start, at 1,000 uses a second of 64 tokens that exist: one process, a sidecar and OPA's library.
  * `npm run build && node test/bench/first-seconds.ts [--rounds N] [--only NAME,…] [--checkout FOLDER]`. `--warm N` makes N calls beforehand, one
- * after the other; `--flags="…"` replaces the flags of V8.
+ * after the other, with `--others` of 64 other tokens; `--flags="…"` replaces the flags of V8.
  */
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     warm: { type: 'string', default: '0' },
+    others: { type: 'boolean', default: false },
     flags: { type: 'string' },
     checkout: { type: 'string' },
     only: { type: 'string', default: 'embedded,sidecar,OPA' },
@@ -43,8 +44,9 @@ async function load(
   const envoy = await startEnvoy(stage, { socket: started.socket, collectorPort, ...variant });
   const calls = await reuse(bench, issuer);
   const { port } = envoy.address;
+  const warming = values.others ? await reuse(bench, issuer) : calls;
   for (let n = 0; n < Number(values.warm); n += 1)
-    await answerTo(port, calls, mustFind(calls.calls[n % calls.calls.length]));
+    await answerTo(port, warming, mustFind(warming.calls[n % warming.calls.length]));
   const options = { binary: go.vegeta, port, rate: RATE, seconds: SECONDS };
   const hits = await attack(stage, calls, options);
   const run = runOf(hits, options);
