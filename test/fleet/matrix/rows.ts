@@ -96,8 +96,8 @@ export const FIGURES_FILE = 'REMIT_MATRIX_FIGURES';
 /** Names how many failovers a test of many runs. */
 export const FAILOVERS = 'REMIT_MATRIX_FAILOVERS';
 
-/** How many failovers a test of many runs: 5, or what the table asks for. */
-export const failovers = (): number => Number(process.env[FAILOVERS] ?? 5);
+/** How many failovers a test of many runs: 3, or what the table asks for. */
+export const failovers = (): number => Number(process.env[FAILOVERS] ?? 3);
 
 /** Whether this run is for the table. */
 export const isForTable = (): boolean => process.env[FIGURES_FILE] !== undefined;
