@@ -3,7 +3,7 @@
 /** Polling starts often and slows down, so that it does not block what is awaited. */
 const FIRST_MS = 5;
 const MOST_MS = 200;
-/** After an attempt that takes its time, such as a command, it waits as long again: its processor time is for what is awaited. */
+/** After an attempt that takes its time, such as a command, it waits as long again, this at most: the processor is for what is awaited. */
 const MOST_AGAIN_MS = 1_000;
 
 /**

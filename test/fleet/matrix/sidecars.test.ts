@@ -293,7 +293,7 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a 
     const clocks = thoroughly(['+1h', '-1h'], ['-1h']);
     afterAll(removeLeftClocks);
 
-    // That it judges tokens by its own clock is tried without a fleet too, and found nothing here since the first release.
+    // That it judges tokens by its own clock is tried without a fleet too.
     for (const by of ['+1h', '-1h'])
       itThoroughly(`${titleOf('D-12')}, of a sidecar by ${by}`, async () => {
         await fleet.kill('sidecar-2');
