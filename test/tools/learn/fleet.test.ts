@@ -90,7 +90,7 @@ function offTask({ actions, agents }: Fleet, count: number, draw: Draw): readonl
 }
 
 describe('learning from a fleet of 30 agents, 400 actions and 12 servers', () => {
-  // Seed 3 found the last fault: an errand of it shows two values of a parameter. The others have found nothing since.
+  // Seed 3 found the last fault: an errand of it shows two values of a parameter.
   it.each(thoroughly([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [3]))(
     'denies nothing legitimate of the half that was not learnt, and 99 of 100 off-task calls: seed %i',
     async (seed) => {
