@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
+import { SERVING_FLAGS } from '../../src/core/runtime/system/v8-flags.ts';
 
 const main = resolve(import.meta.dirname, '../../dist/main.js');
 
@@ -22,13 +23,18 @@ const OF_TESTS = /^REMIT_(?:PARTS|SEED|THOROUGH|MATRIX_.*)$/;
 const ownEnvironment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => !OF_TESTS.test(name)));
 
-/** Starts the built command, which `npm test` builds; below another command, such as `strace -f`, where one is given. */
+/**
+ * Starts the built command, which `npm test` builds; below another command, such as `strace -f`, if one is given.
+ *
+ * @param flags of Node; default: those of image and units, with which a start takes two thirds of the processor time
+ */
 export function remit(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
   below: readonly string[] = [],
+  flags: readonly string[] = SERVING_FLAGS,
 ): Running {
-  const [command = '', ...words] = [...below, process.execPath, main, ...args];
+  const [command = '', ...words] = [...below, process.execPath, ...flags, main, ...args];
   const child = spawn(command, words, {
     // No health check waits for the end of these processes, except in tests that say so.
     env: { REMIT_DRAIN_SECONDS: '0', ...ownEnvironment(), ...environment },
