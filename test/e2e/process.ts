@@ -26,7 +26,7 @@ const ownEnvironment = (): NodeJS.ProcessEnv =>
 /**
  * Starts the built command, which `npm test` builds; below another command, such as `strace -f`, if one is given.
  *
- * @param flags of Node; default: those of image and units, with which a start takes two thirds of the processor time
+ * @param flags of Node; default: those of image and units, with which a start takes less processor time
  */
 export function remit(
   args: readonly string[],
